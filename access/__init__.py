@@ -1,0 +1,1 @@
+"""Contracts about identities and who may read what. Pure."""

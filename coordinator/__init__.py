@@ -1,0 +1,1 @@
+"""Who finalises: the rules by which milestones are issued. Pure."""

@@ -1,0 +1,1 @@
+"""Meters and homes: their rules are pure, `shell` does the I/O."""

@@ -1,0 +1,1 @@
+"""Contracts about energy and money. Pure."""

@@ -1,0 +1,1 @@
+"""The ledger: bytes, graph, cones, accounts, contracts, milestones and the node's core. Pure."""

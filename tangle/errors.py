@@ -1,0 +1,96 @@
+"""Every error this project raises on purpose.
+
+    TanglewattError
+    ├── InvalidError                     their fault, permanent; never retried
+    │   ├── MalformedBytesError          bytes that are not the one spelling
+    │   ├── InvalidTransactionError      what the ledger's rules forbid
+    │   │   ├── WrongNetworkError
+    │   │   ├── BadParentsError
+    │   │   ├── BadPayloadError
+    │   │   ├── BadSignatureError
+    │   │   ├── MissingWorkError
+    │   │   └── BadMilestoneError
+    │   ├── InvalidReadingError          what a meter must not send
+    │   ├── InvalidAddressError          text that is no address, words that are no seed
+    │   └── InvalidProofError            a proof that does not prove
+    └── UnavailableError                 legal, but not now; may be retried
+        ├── NoTipsError
+        ├── TooFarAheadError
+        ├── BelowMaxDepthError
+        └── QueueFullError
+
+A refused operation is not an error: it is a `Reason`, recorded in the ledger.
+A broken invariant of our own is a plain `AssertionError`: let it crash.
+"""
+
+
+class TanglewattError(Exception):
+    """Root of the tree; catch a branch, not the root."""
+
+
+class InvalidError(TanglewattError):
+    """Their fault and permanent: the same input fails on every node, for ever."""
+
+
+class MalformedBytesError(InvalidError):
+    """Bytes that do not decode, or that are not the canonical spelling of what they mean."""
+
+
+class InvalidTransactionError(InvalidError):
+    """A transaction the rules forbid whatever the state of the ledger."""
+
+
+class WrongNetworkError(InvalidTransactionError):
+    """A transaction made for another network or another protocol version."""
+
+
+class BadParentsError(InvalidTransactionError):
+    """Parents that are too few, too many, unsorted or repeated."""
+
+
+class BadPayloadError(InvalidTransactionError):
+    """A payload whose fields break a rule that needs no ledger to check."""
+
+
+class BadSignatureError(InvalidTransactionError):
+    """A signature that does not verify."""
+
+
+class MissingWorkError(InvalidTransactionError):
+    """Too little proof of work for the size of the transaction."""
+
+
+class BadMilestoneError(InvalidTransactionError):
+    """A milestone that breaks the rules of milestones."""
+
+
+class InvalidReadingError(InvalidError):
+    """A reading that a meter of this network must not send."""
+
+
+class InvalidAddressError(InvalidError):
+    """Text that is not an address, a public key or a seed phrase."""
+
+
+class InvalidProofError(InvalidError):
+    """A proof that does not lead to the root it is held against."""
+
+
+class UnavailableError(TanglewattError):
+    """No one's fault and not permanent: the same input may pass later."""
+
+
+class NoTipsError(UnavailableError):
+    """There is nothing to approve yet: the node is still solidifying."""
+
+
+class TooFarAheadError(UnavailableError):
+    """A time further ahead of this node's clock than the network tolerates."""
+
+
+class BelowMaxDepthError(UnavailableError):
+    """A transaction that approves something too old to be referenced any more."""
+
+
+class QueueFullError(UnavailableError):
+    """A bounded queue that holds its maximum; retry when it has drained."""

@@ -1,0 +1,197 @@
+"""The tangle in memory: solid transactions, who approves whom, and how deep each one reaches.
+
+Holds what is not yet referenced and the recently referenced; what is older is forgotten here and
+stays in the journal. Every vertex whose parents are all here (or are entry points) is solid.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from tangle.transaction import TransactionId
+
+
+@dataclass(slots=True, eq=False)
+class Vertex:
+    """One solid transaction, or an entry point (which has no parents)."""
+
+    tx_id: TransactionId
+    parents: tuple[TransactionId, ...]
+    size_bytes: int
+    """Of the signed fields."""
+
+    attached_at_ms: int
+    """Wall clock of this node."""
+
+    order: int
+    """Counts attachments of this node: parents always have the lower number."""
+
+    referenced_index: int | None = None
+    """Index of the milestone that references it; `None` while pending."""
+
+    milestone_index: int | None = None
+    """Its own index, if it is a milestone."""
+
+    youngest_root_index: int = 0
+    """Largest milestone index at which its walk to the past ends (TIP-3, YMRSI)."""
+
+    oldest_root_index: int = 0
+    """Smallest of them (TIP-3, OMRSI)."""
+
+    children: list[TransactionId] = field(default_factory=list)
+    """In order of attachment."""
+
+
+class Graph:
+    """The solid part of the tangle. Mutable; owned by one `NodeCore`."""
+
+    def __init__(self, entry_points: Iterable[tuple[TransactionId, int]]) -> None:
+        """Start from entry points: ids known without their past, with their milestone index."""
+        self._vertices: dict[TransactionId, Vertex] = {}
+        self._unreferenced: dict[TransactionId, Vertex] = {}
+        self._tips: dict[TransactionId, None] = {}
+        self._by_index: dict[int, list[TransactionId]] = {}
+        self._milestones: dict[int, TransactionId] = {}
+        self._attachments = 0
+        for tx_id, index in entry_points:
+            vertex = self._add(tx_id, (), 0, 0)
+            vertex.referenced_index = vertex.youngest_root_index = index
+            vertex.oldest_root_index = index
+            self._by_index.setdefault(index, []).append(tx_id)
+
+    def __contains__(self, tx_id: TransactionId) -> bool:
+        return tx_id in self._vertices
+
+    def __len__(self) -> int:
+        return len(self._vertices)
+
+    def __getitem__(self, tx_id: TransactionId) -> Vertex:
+        return self._vertices[tx_id]
+
+    def get(self, tx_id: TransactionId) -> Vertex | None:
+        """Return the vertex of `tx_id`, or `None` if it is not solid here or forgotten."""
+        return self._vertices.get(tx_id)
+
+    @property
+    def tips(self) -> frozenset[TransactionId]:
+        """Solid, unreferenced, without children. Milestones are not among them."""
+        return frozenset(self._tips)
+
+    @property
+    def tip_count(self) -> int:
+        """How many tips there are."""
+        return len(self._tips)
+
+    def unreferenced(self) -> Iterator[Vertex]:
+        """Yield what no milestone references yet, parents before children."""
+        return iter(self._unreferenced.values())
+
+    @property
+    def unreferenced_count(self) -> int:
+        """How many vertices no milestone references yet."""
+        return len(self._unreferenced)
+
+    def referenced_at(self, index: int) -> tuple[TransactionId, ...]:
+        """Return what milestone `index` references, in white-flag order."""
+        return tuple(self._by_index.get(index, ()))
+
+    def milestone_id(self, index: int) -> TransactionId | None:
+        """Return the id of milestone `index`, if it is attached and not forgotten."""
+        return self._milestones.get(index)
+
+    def attach(
+        self,
+        tx_id: TransactionId,
+        parents: tuple[TransactionId, ...],
+        size_bytes: int,
+        now_ms: int,
+    ) -> Vertex:
+        """Add a solid transaction. Its parents are here and it is not; anything else is a bug."""
+        assert tx_id not in self._vertices, f"attached twice: {tx_id.hex()}"
+        vertex = self._add(tx_id, parents, size_bytes, now_ms)
+        self._unreferenced[tx_id] = vertex
+        self._tips[tx_id] = None
+        for parent_id in parents:
+            self._vertices[parent_id].children.append(tx_id)
+            self._tips.pop(parent_id, None)
+        self._set_roots(vertex)
+        return vertex
+
+    def attach_milestone(
+        self,
+        tx_id: TransactionId,
+        parents: tuple[TransactionId, ...],
+        size_bytes: int,
+        now_ms: int,
+        index: int,
+    ) -> Vertex:
+        """Add an applied milestone: a root of index `index`, referenced by the next one."""
+        vertex = self.attach(tx_id, parents, size_bytes, now_ms)
+        vertex.milestone_index = index
+        vertex.youngest_root_index = vertex.oldest_root_index = index
+        self._milestones[index] = tx_id
+        self._tips.pop(tx_id, None)
+        return vertex
+
+    def mark_referenced(self, ordered: Iterable[TransactionId], index: int) -> None:
+        """Record that milestone `index` references `ordered`, its new cone in white-flag order.
+
+        The roots of all that stays pending are computed anew.
+        """
+        here = self._by_index.setdefault(index, [])
+        for tx_id in ordered:
+            vertex = self._unreferenced.pop(tx_id)
+            vertex.referenced_index = index
+            vertex.youngest_root_index = vertex.oldest_root_index = index
+            self._tips.pop(tx_id, None)
+            here.append(tx_id)
+        for vertex in self._unreferenced.values():
+            if vertex.milestone_index is None:
+                self._set_roots(vertex)
+
+    def forget(self, before_index: int) -> list[TransactionId]:
+        """Drop what milestones before `before_index` reference; return the ids."""
+        dropped = []
+        for index in [index for index in self._by_index if index < before_index]:
+            for tx_id in self._by_index.pop(index):
+                del self._vertices[tx_id]
+                dropped.append(tx_id)
+        for index in [index for index in self._milestones if index < before_index]:
+            # A milestone is referenced by the next, so its vertex may live one index longer.
+            if self._milestones[index] not in self._vertices:
+                del self._milestones[index]
+        return dropped
+
+    def drop(self, tx_id: TransactionId) -> None:
+        """Remove a pending transaction without children (an expired one)."""
+        vertex = self._unreferenced.pop(tx_id)
+        assert not vertex.children, f"dropped under its children: {tx_id.hex()}"
+        del self._vertices[tx_id]
+        self._tips.pop(tx_id, None)
+        for parent_id in vertex.parents:
+            parent = self._vertices.get(parent_id)
+            if parent is None:
+                continue
+            parent.children.remove(tx_id)
+            is_pending = parent.referenced_index is None and parent.milestone_index is None
+            if is_pending and not parent.children:
+                self._tips[parent_id] = None
+
+    def _add(
+        self,
+        tx_id: TransactionId,
+        parents: tuple[TransactionId, ...],
+        size_bytes: int,
+        now_ms: int,
+    ) -> Vertex:
+        vertex = Vertex(tx_id, parents, size_bytes, now_ms, self._attachments)
+        self._attachments += 1
+        self._vertices[tx_id] = vertex
+        return vertex
+
+    def _set_roots(self, vertex: Vertex) -> None:
+        parents = [self._vertices.get(tx_id) for tx_id in vertex.parents]
+        known = [parent for parent in parents if parent is not None]
+        # A forgotten parent was referenced too long ago: the vertex keeps its old roots then.
+        if len(known) == len(parents):
+            vertex.youngest_root_index = max(parent.youngest_root_index for parent in known)
+            vertex.oldest_root_index = min(parent.oldest_root_index for parent in known)

@@ -1,0 +1,80 @@
+"""What can become of a transaction: its state, and why an operation was refused."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Where a transaction stands on one node (PROTOCOL §7)."""
+
+    UNKNOWN = "unknown"
+    WAITING = "waiting"
+    TIP = "tip"
+    PENDING = "pending"
+    APPLIED = "applied"
+    """Referenced, and its operation counted: the only state a payee may trust."""
+
+    NO_VALUE = "no-value"
+    IGNORED = "ignored"
+    EXPIRED = "expired"
+
+
+class Reason(StrEnum):
+    """Why an operation was ignored. A closed list; a value, never an exception."""
+
+    SEQUENCE_USED = "SEQUENCE_USED"
+    SEQUENCE_AHEAD = "SEQUENCE_AHEAD"
+    ISSUER_UNKNOWN = "ISSUER_UNKNOWN"
+    NOT_ALLOWED = "NOT_ALLOWED"
+    INSUFFICIENT_ENT = "INSUFFICIENT_ENT"
+    INSUFFICIENT_EEURO = "INSUFFICIENT_EEURO"
+    OUT_OF_RANGE = "OUT_OF_RANGE"
+    TOO_SMALL = "TOO_SMALL"
+    SELF = "SELF"
+    READING_USED = "READING_USED"
+    DEVICE_KNOWN = "DEVICE_KNOWN"
+    BAD_PROOF = "BAD_PROOF"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a contract reports of an applied operation, for people and streams."""
+
+    name: str
+    """`contract.what`, e.g. `transfer.moved`."""
+
+    fields: tuple[tuple[str, str | int], ...]
+    """Names with their unit, and values; addresses in bech32m."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """Referenced, and it changed the ledger."""
+
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NoValue:
+    """Referenced; it carries only data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """Referenced; a rule refused it, and nothing but its sequence number changed."""
+
+    reason: Reason
+
+
+Outcome = Applied | NoValue | Ignored
+
+
+def state_of(outcome: Outcome) -> State:
+    """Return the state a transaction is in after this outcome."""
+    match outcome:
+        case Applied():
+            return State.APPLIED
+        case NoValue():
+            return State.NO_VALUE
+        case Ignored():
+            return State.IGNORED

@@ -1,0 +1,1 @@
+"""Ways to choose the parents of a new transaction. Pure: one file per way."""
