@@ -11,13 +11,23 @@
     │   │   ├── MissingWorkError
     │   │   └── BadMilestoneError
     │   ├── InvalidReadingError          what a meter must not send
-    │   ├── InvalidAddressError          text that is no address, words that are no seed
+    │   ├── InvalidReceiptError          what no meter may forget readings on
+    │   ├── InvalidRecordingError        a file of recorded registers that breaks its format
+    │   ├── ForeignStoreError            a data file of another network or another key
+    │   ├── DamagedStoreError            a data file that is not what was written
+    │   ├── InvalidKeyFileError          a key file that is open to others, damaged or shut
+    │   ├── InvalidAddressError          text that is no address
+    │   ├── InvalidSeedError             words, or a path, that lead to no key
+    │   ├── InvalidRequestError          what a client of the HTTP API must not send
     │   └── InvalidProofError            a proof that does not prove
     └── UnavailableError                 legal, but not now; may be retried
         ├── NoTipsError
         ├── TooFarAheadError
         ├── BelowMaxDepthError
-        └── QueueFullError
+        ├── UnknownParentsError
+        ├── UnknownIssuerError
+        ├── QueueFullError
+        └── StorageError                 a disk or a data folder that cannot be used now
 
 A refused operation is not an error: it is a `Reason`, recorded in the ledger.
 A broken invariant of our own is a plain `AssertionError`: let it crash.
@@ -68,8 +78,36 @@ class InvalidReadingError(InvalidError):
     """A reading that a meter of this network must not send."""
 
 
+class InvalidReceiptError(InvalidError):
+    """A receipt on which a meter must not forget its readings."""
+
+
+class InvalidRecordingError(InvalidError):
+    """A file of recorded registers that cannot stand in for a meter."""
+
+
+class ForeignStoreError(InvalidError):
+    """A data file that belongs to another network, node or device than the one opening it."""
+
+
+class DamagedStoreError(InvalidError):
+    """A data file whose bytes are not what a node wrote into it."""
+
+
+class InvalidKeyFileError(InvalidError):
+    """A key file that others can read, that is damaged, or that the passphrase does not open."""
+
+
 class InvalidAddressError(InvalidError):
-    """Text that is not an address, a public key or a seed phrase."""
+    """Text that is not an address or a public key."""
+
+
+class InvalidSeedError(InvalidError):
+    """A seed phrase, entropy or derivation path that leads to no key. Never shows a word."""
+
+
+class InvalidRequestError(InvalidError):
+    """A request to the HTTP API that is not of the form the API states."""
 
 
 class InvalidProofError(InvalidError):
@@ -92,5 +130,17 @@ class BelowMaxDepthError(UnavailableError):
     """A transaction that approves something too old to be referenced any more."""
 
 
+class UnknownParentsError(UnavailableError):
+    """A transaction that approves what this node does not have yet."""
+
+
+class UnknownIssuerError(UnavailableError):
+    """An issuer that nobody has registered yet."""
+
+
 class QueueFullError(UnavailableError):
     """A bounded queue that holds its maximum; retry when it has drained."""
+
+
+class StorageError(UnavailableError):
+    """A disk that is full, failing or read-only, or a data folder that another process holds."""

@@ -7,6 +7,7 @@ stays in the journal. Every vertex whose parents are all here (or are entry poin
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from tangle.restored import StoredVertex
 from tangle.transaction import TransactionId
 
 
@@ -76,10 +77,18 @@ class Graph:
         """Solid, unreferenced, without children. Milestones are not among them."""
         return frozenset(self._tips)
 
+    def is_tip(self, tx_id: TransactionId) -> bool:
+        """Return whether `tx_id` is one of the tips."""
+        return tx_id in self._tips
+
     @property
     def tip_count(self) -> int:
         """How many tips there are."""
         return len(self._tips)
+
+    def vertices(self) -> Iterator[Vertex]:
+        """Yield everything, entry points included, in order of attachment."""
+        return iter(self._vertices.values())
 
     def unreferenced(self) -> Iterator[Vertex]:
         """Yield what no milestone references yet, parents before children."""
@@ -91,7 +100,7 @@ class Graph:
         return len(self._unreferenced)
 
     def referenced_at(self, index: int) -> tuple[TransactionId, ...]:
-        """Return what milestone `index` references, in white-flag order."""
+        """Return what milestone `index` references, parents before children."""
         return tuple(self._by_index.get(index, ()))
 
     def milestone_id(self, index: int) -> TransactionId | None:
@@ -131,6 +140,33 @@ class Graph:
         self._milestones[index] = tx_id
         self._tips.pop(tx_id, None)
         return vertex
+
+    def restore(
+        self,
+        stored: StoredVertex,
+        parents: tuple[TransactionId, ...],
+        size_bytes: int,
+        milestone_index: int | None,
+    ) -> None:
+        """Put back what was attached before a restart; parents first, forgotten ones left out."""
+        vertex = self._add(stored.tx_id, parents, size_bytes, stored.attached_at_ms)
+        vertex.milestone_index = milestone_index
+        vertex.referenced_index = stored.referenced_index
+        for parent_id in parents:
+            if parent_id in self._vertices:
+                self._vertices[parent_id].children.append(stored.tx_id)
+                self._tips.pop(parent_id, None)
+        if milestone_index is not None:
+            self._milestones[milestone_index] = stored.tx_id
+            vertex.youngest_root_index = vertex.oldest_root_index = milestone_index
+        if stored.referenced_index is not None:
+            self._by_index.setdefault(stored.referenced_index, []).append(stored.tx_id)
+            vertex.youngest_root_index = vertex.oldest_root_index = stored.referenced_index
+            return
+        self._unreferenced[stored.tx_id] = vertex
+        if milestone_index is None:
+            self._tips[stored.tx_id] = None
+            self._set_roots(vertex)
 
     def mark_referenced(self, ordered: Iterable[TransactionId], index: int) -> None:
         """Record that milestone `index` references `ordered`, its new cone in white-flag order.

@@ -20,7 +20,7 @@ SEED_SIZE: Final = 32
 PublicKey = NewType("PublicKey", bytes)
 """Ed25519 public key, 32 bytes."""
 
-KeyField = Annotated[bytes, msgspec.Meta(min_length=KEY_SIZE, max_length=KEY_SIZE)]
+KeyField = Annotated[PublicKey, msgspec.Meta(min_length=KEY_SIZE, max_length=KEY_SIZE)]
 """A public key as a field of a canonical struct."""
 
 SignatureField = Annotated[

@@ -30,6 +30,9 @@ MILESTONE_ISSUER: Final = PublicKey(bytes(32))
 TransactionId = NewType("TransactionId", bytes)
 """BLAKE2b-256 of the domain prefix and the signed fields, 32 bytes."""
 
+TransactionIdField = Annotated[
+    TransactionId, msgspec.Meta(min_length=HASH_SIZE, max_length=HASH_SIZE)
+]
 HashField = Annotated[bytes, msgspec.Meta(min_length=HASH_SIZE, max_length=HASH_SIZE)]
 Counter = Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
 """An integer from 0 to `MAX_INTEGER`: an amount, an energy, a time, a sequence number."""
@@ -75,7 +78,7 @@ class Milestone(msgspec.Struct, frozen=True, array_like=True, tag="milestone"):
     timestamp_ms: Counter
     """Ledger time; strictly growing from milestone to milestone."""
 
-    previous: HashField
+    previous: TransactionIdField
     """Id of the milestone before; of the first entry point at index 1."""
 
     inclusion_root: HashField
@@ -98,7 +101,9 @@ class Transaction(msgspec.Struct, frozen=True, array_like=True):
     network: Annotated[bytes, msgspec.Meta(min_length=NETWORK_SIZE, max_length=NETWORK_SIZE)]
     """First bytes of the genesis hash, so that networks never mix."""
 
-    parents: Annotated[tuple[HashField, ...], msgspec.Meta(max_length=MAX_MILESTONE_PARENTS)]
+    parents: Annotated[
+        tuple[TransactionIdField, ...], msgspec.Meta(max_length=MAX_MILESTONE_PARENTS)
+    ]
     """Ids it approves, strictly ascending: two, or two to eight for a milestone."""
 
     issuer: KeyField

@@ -16,7 +16,7 @@ MAX_TRIALS: Final = 2**40
 
 def required_bits(size_bytes: int, work_per_byte: int) -> int:
     """Return the least z with 2^z ≥ `work_per_byte` · `size_bytes` of signed fields."""
-    return max(0, (work_per_byte * size_bytes - 1).bit_length())
+    return (max(1, work_per_byte * size_bytes) - 1).bit_length()
 
 
 def leading_zero_bits(tx_id: TransactionId, nonce: bytes) -> int:

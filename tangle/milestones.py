@@ -1,0 +1,179 @@
+"""Milestones that wait for their turn, and the judgement of the one whose turn it is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from tangle.accounts import CoordinatorKeys
+from tangle.cones import Cone, new_cone
+from tangle.errors import BadMilestoneError
+from tangle.genesis import Parameters
+from tangle.graph import Graph
+from tangle.ledger import Ledger, LedgerDiff, contradictions, milestone_payload
+from tangle.transaction import TransactionId
+from tangle.verification import Verified, verify_milestone_signatures
+from tangle.waiting import Arrival
+
+MAX_PROVEN: Final = 4_096
+"""Milestones signed by the present keys, ahead of ours: over two hours at 2 s."""
+MAX_UNPROVEN: Final = 32
+"""Milestones that only a later state could prove; anyone can make them for nothing."""
+MAX_PER_INDEX: Final = 4
+"""Two are evidence of equivocation already."""
+
+
+class MilestoneInbox:
+    """Milestones above the last applied one, by index."""
+
+    def __init__(self) -> None:
+        self._proven: dict[int, dict[TransactionId, Arrival]] = {}
+        self._unproven: dict[TransactionId, Arrival] = {}
+        self._ids: set[TransactionId] = set()
+
+    def __contains__(self, tx_id: TransactionId) -> bool:
+        return tx_id in self._ids
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    @property
+    def highest_index(self) -> int:
+        """Largest index signed by the present coordinator keys; 0 if there is none."""
+        return max(self._proven, default=0)
+
+    def add(self, arrival: Arrival, coordinators: CoordinatorKeys, *, is_next: bool) -> None:
+        """Keep a milestone until its turn.
+
+        Args:
+            arrival: The milestone.
+            coordinators: Keys of the present state.
+            is_next: Whether they decide: its index follows the last applied one.
+
+        Raises:
+            BadMilestoneError: Its turn has come and its signatures do not hold.
+        """
+        verified = arrival.verified
+        try:
+            verify_milestone_signatures(verified, coordinators)
+        except BadMilestoneError:
+            if is_next:
+                raise
+            self._keep_unproven(arrival)
+            return
+        index = verified.transaction.sequence
+        here = self._proven.setdefault(index, {})
+        if len(here) >= MAX_PER_INDEX:
+            return
+        here[verified.tx_id] = arrival
+        self._ids.add(verified.tx_id)
+        if len(self._proven) > MAX_PROVEN:
+            self._drop_index(max(self._proven))
+
+    def take_turn(self, index: int, coordinators: CoordinatorKeys) -> list[Arrival]:
+        """Return the milestones of `index`, now that the state that proves them is known."""
+        for tx_id, arrival in list(self._unproven.items()):
+            if arrival.verified.transaction.sequence > index:
+                continue
+            del self._unproven[tx_id]
+            self._ids.discard(tx_id)
+            if arrival.verified.transaction.sequence == index:
+                try:
+                    self.add(arrival, coordinators, is_next=True)
+                except BadMilestoneError:
+                    continue  # a stranger's: it was never relayed, nothing is owed to it
+        return list(self._proven.get(index, {}).values())
+
+    def lowest(self) -> Arrival | None:
+        """Return one proven milestone of the smallest index: where the way back begins."""
+        if not self._proven:
+            return None
+        return next(iter(self._proven[min(self._proven)].values()))
+
+    def forget(self, through_index: int) -> None:
+        """Drop all up to and including an applied index."""
+        for index in [index for index in self._proven if index <= through_index]:
+            self._drop_index(index)
+
+    def _keep_unproven(self, arrival: Arrival) -> None:
+        if len(self._unproven) >= MAX_UNPROVEN:
+            oldest = next(iter(self._unproven))
+            del self._unproven[oldest]
+            self._ids.discard(oldest)
+        self._unproven[arrival.verified.tx_id] = arrival
+        self._ids.add(arrival.verified.tx_id)
+
+    def _drop_index(self, index: int) -> None:
+        for tx_id in self._proven.pop(index):
+            self._ids.discard(tx_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a valid milestone does."""
+
+    cone: Cone
+    diff: LedgerDiff
+
+
+def judge(
+    verified: Verified,
+    graph: Graph,
+    ledger: Ledger,
+    bodies: Mapping[TransactionId, Verified],
+    parameters: Parameters,
+) -> Judgement:
+    """Recompute a milestone whose signatures hold and whose past cone is solid.
+
+    Args:
+        verified: The milestone that follows the ledger's last one.
+        graph: The tangle; not modified.
+        ledger: State before it; not modified.
+        bodies: Every pending transaction by id.
+        parameters: Of the network.
+
+    Returns:
+        Its new cone and what it does to the ledger: the roots are the claimed ones.
+
+    Raises:
+        BadMilestoneError: What is claimed and what this node computed, one line each.
+    """
+    claimed = verified.milestone
+    assert claimed is not None
+    if claimed.previous != ledger.milestone_id:
+        raise BadMilestoneError(
+            f"milestone {claimed.index} follows {claimed.previous.hex()}, "
+            f"the last applied one is {ledger.milestone_id.hex()}"
+        )
+    if claimed.timestamp_ms <= ledger.timestamp_ms:
+        raise BadMilestoneError(
+            f"milestone {claimed.index} is of {claimed.timestamp_ms} ms, "
+            f"not after the one before it, {ledger.timestamp_ms} ms"
+        )
+    cone = new_cone(graph, verified.transaction.parents, ledger.index)
+    verify_cone(cone, claimed.index, parameters)
+    ordered = [bodies[tx_id] for tx_id in cone.order]
+    diff = ledger.preview(ordered, claimed.index, claimed.timestamp_ms)
+    lines = contradictions(claimed, milestone_payload(diff, ledger.milestone_id))
+    if lines:
+        raise BadMilestoneError(f"milestone {claimed.index}: {'; '.join(lines)}")
+    return Judgement(cone, diff)
+
+
+def verify_cone(cone: Cone, index: int, parameters: Parameters) -> None:
+    """Check size and depth of a milestone's new cone. Raises `BadMilestoneError`."""
+    if len(cone.order) > parameters.max_cone_transactions:
+        raise BadMilestoneError(
+            f"milestone {index} references {len(cone.order)} new transactions, "
+            f"the maximum is {parameters.max_cone_transactions}"
+        )
+    if cone.size_bytes > parameters.max_cone_bytes:
+        raise BadMilestoneError(
+            f"milestone {index} references {cone.size_bytes} new bytes, "
+            f"the maximum is {parameters.max_cone_bytes}"
+        )
+    oldest = cone.oldest_parent_index
+    if oldest is None or oldest < index - parameters.reference_depth:
+        raise BadMilestoneError(
+            f"milestone {index} reaches back to milestone {oldest}, further than "
+            f"{parameters.reference_depth}"
+        )

@@ -1,0 +1,478 @@
+"""The core of every node: bytes and time go in, effects come out. No input or output, no clock."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+
+from tangle.accounts import coordinators, identity
+from tangle.address import address_of
+from tangle.cones import new_cone
+from tangle.contracts import Contracts, Rules
+from tangle.effects import (
+    Attached,
+    Confirmed,
+    Dropped,
+    Effect,
+    Expired,
+    Halted,
+    Instant,
+    Misbehaved,
+    PeerId,
+    Requested,
+)
+from tangle.errors import (
+    BadMilestoneError,
+    BelowMaxDepthError,
+    InvalidError,
+    TooFarAheadError,
+    UnknownIssuerError,
+    UnknownParentsError,
+)
+from tangle.genesis import Genesis, entry_points, network_id
+from tangle.keys import PublicKey
+from tangle.ledger import Ledger, LedgerRules, genesis_state, milestone_payload
+from tangle.milestones import Judgement, MilestoneInbox, judge, verify_cone
+from tangle.outcomes import State
+from tangle.restored import Restored
+from tangle.transaction import (
+    MILESTONE_ISSUER,
+    VERSION,
+    Transaction,
+    TransactionId,
+)
+from tangle.verification import Verified, parse, verify_fields, verify_witness
+from tangle.waiting import OWN, Arrival, HoldingRoom, WaitingRoom
+from tangle.window import Window
+
+
+class NodeCore:
+    """Decides what to do; never does it.
+
+    Driven by bytes from a peer (`receive`) or from here (`submit`), by what peers say of
+    themselves (`heartbeat`), by the journal (`recall`) and by time (`tick`). Each call runs to
+    completion and returns the effects to carry out, in order. A call that raises has changed
+    nothing.
+    """
+
+    def __init__(
+        self, genesis: Genesis, contracts: Contracts, restored: Restored | None = None
+    ) -> None:
+        """Start from genesis, or go on from what the journal holds."""
+        state = genesis_state(genesis) if restored is None else restored
+        self.parameters = genesis.parameters
+        self.rules = Rules(network_id(genesis), genesis.parameters.work_per_byte, contracts)
+        is_open = genesis.parameters.admission == "open"
+        self.halted: Halted | None = state.halted
+        self._ledger = Ledger(LedgerRules(contracts, is_open), state)
+        self._is_open = is_open
+        self._entry_points = entry_points(genesis)
+        self._window = Window(genesis.parameters, self._entry_points, state.index, state.recent)
+        self.graph = self._window.graph
+        self.weights = self._window.weights
+        self._waiting = WaitingRoom()
+        self._holding = HoldingRoom()
+        self._inbox = MilestoneInbox()
+        self._milestone_due_ms: int | None = None
+
+    # What a node shows of itself.
+
+    @property
+    def confirmed_index(self) -> int:
+        """Index of the last applied milestone; 0 for genesis."""
+        return self._ledger.index
+
+    @property
+    def confirmed_id(self) -> TransactionId:
+        """Id of the last applied milestone; the first entry point for genesis."""
+        return self._ledger.milestone_id
+
+    @property
+    def confirmed_at_ms(self) -> int:
+        """Timestamp of the last applied milestone, ledger time."""
+        return self._ledger.timestamp_ms
+
+    @property
+    def latest_index(self) -> int:
+        """Largest milestone index seen with good signatures: how far behind this node is."""
+        return max(self._inbox.highest_index, self._ledger.index)
+
+    @property
+    def state_root(self) -> bytes:
+        """Root of the state after the last applied milestone."""
+        return self._ledger.trie.root
+
+    @property
+    def waiting_count(self) -> int:
+        """Transactions that are not solid yet, or not admitted yet."""
+        return len(self._waiting) + len(self._holding)
+
+    @property
+    def ledger(self) -> Ledger:
+        """The state, to be read only."""
+        return self._ledger
+
+    def row(self, key: bytes) -> bytes | None:
+        """Return a row of the ledger's state."""
+        return self._ledger.rows.get(key)
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the rows whose keys start with `prefix`, ascending."""
+        return self._ledger.rows.scan(prefix)
+
+    def state(self, tx_id: TransactionId) -> State | None:
+        """Return where a transaction stands, or `None` once referenced: the journal knows."""
+        if tx_id in self.graph:
+            return self._window.state(tx_id)
+        return State.WAITING if self._is_kept_aside(tx_id) else State.UNKNOWN
+
+    def pending(self, tx_id: TransactionId) -> Verified | None:
+        """Return a solid transaction that no milestone references yet."""
+        return self._window.bodies.get(tx_id)
+
+    def is_known(self, tx_id: TransactionId) -> bool:
+        """Return whether the id needs no second look: solid, waiting or held."""
+        return tx_id in self.graph or self._is_kept_aside(tx_id)
+
+    def next_deadline_ms(self) -> int | None:
+        """When to call `tick`, wall time; `None` for never."""
+        deadlines = (
+            self._waiting.next_deadline_ms(),
+            self._holding.next_deadline_ms(),
+            self._milestone_due_ms,
+        )
+        return min((at for at in deadlines if at is not None), default=None)
+
+    # Events.
+
+    def receive(self, peer: PeerId, data: bytes, now: Instant) -> list[Effect]:
+        """Handle the canonical bytes of a transaction that `peer` sent."""
+        try:
+            verified = parse(data)
+            if self.is_known(verified.tx_id):
+                return []
+            verify_fields(verified, self.rules)
+            verify_witness(verified, self.rules)
+        except InvalidError as error:
+            # The id is not marked: only this witness, or these bytes, are bad.
+            return [Misbehaved(peer, error)]
+        return self._admit(Arrival(verified, peer), now)
+
+    def submit(self, data: bytes, now: Instant) -> list[Effect]:
+        """Handle a transaction handed in here: it is attached at once or refused.
+
+        Raises:
+            InvalidError: It breaks a rule for ever.
+            UnavailableError: It would have to wait: for its parents, its time or its issuer.
+        """
+        verified = parse(data)
+        if self.is_known(verified.tx_id):
+            return []
+        verify_fields(verified, self.rules)
+        verify_witness(verified, self.rules)
+        if verified.milestone is None:
+            self._verify_attachable(verified, now)
+        return self._admit(Arrival(verified, OWN), now)
+
+    def heartbeat(
+        self,
+        peer: PeerId,
+        confirmed: tuple[int, TransactionId],
+        tips: Sequence[TransactionId],
+        now: Instant,
+    ) -> list[Effect]:
+        """Compare with what a peer says it has; ask it for what is unknown here.
+
+        Heals what a lost frame, a restart or a partition left out.
+
+        Args:
+            peer: Who speaks.
+            confirmed: Index and id of its last applied milestone.
+            tips: Some of its tips.
+            now: This moment.
+        """
+        index, milestone_id = confirmed
+        wanted = [tx_id for tx_id in tips if not self.is_known(tx_id)]
+        if index > self._ledger.index and not self.is_known(milestone_id):
+            wanted.append(milestone_id)
+        fresh = self._waiting.ask(wanted, peer, now.wall_ms)
+        return [Requested(fresh, peer)] if fresh else []
+
+    def recall(self, tx_id: TransactionId, referenced_index: int | None) -> list[Effect]:
+        """Learn that a requested transaction lies in the journal and is too old for the graph.
+
+        Whatever approves it is below max depth for ever, so all that waits for it leaves.
+
+        Args:
+            tx_id: The requested id.
+            referenced_index: Milestone that references it; `None` if it expired.
+        """
+        if tx_id in self.graph:
+            return []
+        if self._waiting.is_needed(tx_id) and self.halted is None:
+            arrival = self._inbox.lowest()
+            assert arrival is not None, "needed by no milestone"
+            report = f"it reaches {tx_id.hex()}, referenced by milestone {referenced_index}"
+            return [self._halt([arrival], report)]
+        dropped = self._waiting.remove_with_descendants(tx_id)
+        return [Dropped(one, "it approves what is below max depth") for one in dropped]
+
+    def tick(self, now: Instant) -> list[Effect]:
+        """Do what time has made due: repeat requests, admit what was ahead of the clock."""
+        effects: list[Effect] = []
+        for arrival in self._holding.take_due(now.wall_ms):
+            effects += self._admit(arrival, now)
+        again, hopeless = self._waiting.overdue(now.wall_ms)
+        if again:
+            effects.append(Requested(tuple(again), None))
+        for tx_id in hopeless:
+            dropped = self._waiting.remove_with_descendants(tx_id)
+            effects += [Dropped(one, f"nobody has {tx_id.hex()}") for one in dropped]
+        if self._milestone_due_ms is not None and self._milestone_due_ms <= now.wall_ms:
+            self._milestone_due_ms = None
+            effects += self._advance(now)
+        return effects
+
+    def draft_milestone(self, parents: Iterable[TransactionId], timestamp_ms: int) -> Transaction:
+        """Return the next milestone over `parents`, unsigned. Changes nothing.
+
+        Args:
+            parents: Two to eight solid ids, the last milestone among them.
+            timestamp_ms: Ledger time, after the last milestone's.
+
+        Raises:
+            BadMilestoneError: The cone is too large or too deep.
+        """
+        ordered_parents = tuple(sorted(set(parents)))
+        index = self._ledger.index + 1
+        cone = new_cone(self.graph, ordered_parents, self._ledger.index)
+        verify_cone(cone, index, self.parameters)
+        ordered = [self._window.bodies[tx_id] for tx_id in cone.order]
+        diff = self._ledger.preview(ordered, index, timestamp_ms)
+        payload = milestone_payload(diff, self._ledger.milestone_id)
+        return Transaction(
+            VERSION,
+            self.rules.network,
+            ordered_parents,
+            MILESTONE_ISSUER,
+            index,
+            timestamp_ms,
+            payload,
+        )
+
+    # Admission: may it come in now?
+
+    def _is_kept_aside(self, tx_id: TransactionId) -> bool:
+        return tx_id in self._waiting or tx_id in self._holding or tx_id in self._inbox
+
+    def _ahead_ms(self, issued_at_ms: int, now: Instant) -> int:
+        """Return by how much ledger time a claim exceeds what the network tolerates."""
+        tolerated = self.parameters.max_clock_ahead_ms * self.parameters.time_scale
+        return issued_at_ms - now.ledger_ms - tolerated
+
+    def _due_ms(self, ahead_ms: int, now: Instant) -> int:
+        """Return the wall time at which a claim that is `ahead_ms` too early may come in."""
+        return now.wall_ms + ahead_ms // self.parameters.time_scale + 1
+
+    def _is_registered(self, issuer: PublicKey) -> bool:
+        return self._is_open or identity(self._ledger.rows, address_of(issuer)) is not None
+
+    def _verify_attachable(self, verified: Verified, now: Instant) -> None:
+        transaction = verified.transaction
+        ahead_ms = self._ahead_ms(transaction.issued_at_ms, now)
+        if ahead_ms > 0:
+            raise TooFarAheadError(
+                f"issued at {transaction.issued_at_ms} ms, the ledger's clock here is at "
+                f"{now.ledger_ms} ms: {ahead_ms} ms more than the network tolerates"
+            )
+        if not self._is_registered(transaction.issuer):
+            raise UnknownIssuerError(f"issuer {transaction.issuer.hex()} is not registered")
+        missing = [one.hex() for one in transaction.parents if one not in self.graph]
+        if missing:
+            raise UnknownParentsError(f"this node does not have {' and '.join(missing)}")
+        oldest = min(self.graph[one].oldest_root_index for one in transaction.parents)
+        if oldest < self._ledger.index - self.parameters.max_depth:
+            raise BelowMaxDepthError(
+                f"it reaches back to milestone {oldest}, more than "
+                f"{self.parameters.max_depth} behind {self._ledger.index}"
+            )
+
+    def _admit(self, arrival: Arrival, now: Instant) -> list[Effect]:
+        verified = arrival.verified
+        self._waiting.answered(verified.tx_id)
+        if verified.milestone is not None:
+            return self._admit_milestone(arrival, now)
+        if not self._waiting.is_awaited(verified.tx_id):
+            ahead_ms = self._ahead_ms(verified.transaction.issued_at_ms, now)
+            is_registered = self._is_registered(verified.transaction.issuer)
+            if ahead_ms > 0 or not is_registered:
+                due_ms = self._due_ms(ahead_ms, now) if ahead_ms > 0 else None
+                if self._holding.hold(arrival, due_ms):
+                    return []
+                return [Dropped(verified.tx_id, "the room for what is early is full")]
+        effects = self._enter([arrival], now)
+        return effects + self._advance(now)
+
+    # Phase 2: from bytes to solid.
+
+    def _enter(self, arrivals: Iterable[Arrival], now: Instant) -> list[Effect]:
+        """Attach what is solid and all that waited for it alone: a worklist, no recursion."""
+        effects: list[Effect] = []
+        queue = deque(arrivals)
+        while queue:
+            arrival = queue.popleft()
+            tx_id = arrival.verified.tx_id
+            if tx_id in self.graph or tx_id in self._waiting:
+                continue
+            parents = arrival.verified.transaction.parents
+            missing = [one for one in parents if one not in self.graph]
+            if not missing:
+                effects.append(self._attach(arrival, now))
+                queue.extend(self._waiting.release(tx_id))
+                continue
+            if any(one in self._entry_points for one in missing):
+                dropped = [tx_id, *self._waiting.remove_with_descendants(tx_id)]
+                effects += [Dropped(one, "it approves a forgotten root") for one in dropped]
+                continue
+            held = [kept for one in missing if (kept := self._holding.take(one)) is not None]
+            queue.extend(held)
+            effects += self._wait(arrival, missing, now)
+        return effects
+
+    def _wait(self, arrival: Arrival, missing: list[TransactionId], now: Instant) -> list[Effect]:
+        evicted = self._waiting.add(arrival, missing)
+        effects: list[Effect] = [Dropped(one, "the waiting room is full") for one in evicted]
+        absent = [one for one in missing if not self._is_kept_aside(one)]
+        if arrival.verified.tx_id not in evicted:
+            peer = None if arrival.sender == OWN else arrival.sender
+            fresh = self._waiting.ask(absent, peer, now.wall_ms)
+            effects += [Requested(fresh, peer)] if fresh else []
+        return effects
+
+    def _attach(self, arrival: Arrival, now: Instant) -> Attached:
+        verified = arrival.verified
+        self._window.attach(verified, now.wall_ms)
+        source = None if arrival.sender == OWN else arrival.sender
+        return Attached(verified.tx_id, verified.data, source, is_milestone=False)
+
+    # Milestones.
+
+    def _admit_milestone(self, arrival: Arrival, now: Instant) -> list[Effect]:
+        index = arrival.verified.transaction.sequence
+        keys = coordinators(self._ledger.rows)
+        if index <= self._ledger.index:
+            return self._compare_with_applied(arrival, index)
+        is_next = index == self._ledger.index + 1
+        try:
+            self._inbox.add(arrival, keys, is_next=is_next)
+        except BadMilestoneError as error:
+            return [Misbehaved(arrival.sender, error)]
+        return self._advance(now)
+
+    def _compare_with_applied(self, arrival: Arrival, index: int) -> list[Effect]:
+        applied = self.graph.milestone_id(index)
+        if applied is None or applied == arrival.verified.tx_id or self.halted is not None:
+            return []
+        probe = MilestoneInbox()
+        try:
+            probe.add(arrival, coordinators(self._ledger.rows), is_next=True)
+        except BadMilestoneError as error:
+            return [Misbehaved(arrival.sender, error)]
+        return [self._halt([arrival], f"milestone {applied.hex()} of this index is applied")]
+
+    def _advance(self, now: Instant) -> list[Effect]:
+        """Apply every milestone whose turn has come and whose past cone is solid."""
+        effects: list[Effect] = []
+        while self.halted is None:
+            keys = coordinators(self._ledger.rows)
+            candidates = self._inbox.take_turn(self._ledger.index + 1, keys)
+            if len(candidates) > 1:
+                effects.append(self._halt(candidates, "two milestones of one index"))
+                break
+            if not candidates:
+                effects += self._walk_back(now)
+                break
+            parents = candidates[0].verified.transaction.parents
+            missing = [one for one in parents if one not in self.graph]
+            if missing:
+                effects += self._pursue(candidates[0], missing, now)
+                if any(one not in self.graph for one in missing):
+                    break
+            ahead_ms = self._ahead_ms(candidates[0].verified.transaction.issued_at_ms, now)
+            if ahead_ms > 0:
+                self._milestone_due_ms = self._due_ms(ahead_ms, now)
+                break
+            effects += self._confirm(candidates[0], now)
+        return effects
+
+    def _walk_back(self, now: Instant) -> list[Effect]:
+        """Ask for the milestone before the lowest one known, until they join up with ours."""
+        lowest = self._inbox.lowest()
+        if lowest is None:
+            return []
+        milestone = lowest.verified.milestone
+        assert milestone is not None
+        previous = milestone.previous
+        if self.is_known(previous):
+            return []
+        self._waiting.need((previous,))
+        peer = None if lowest.sender == OWN else lowest.sender
+        fresh = self._waiting.ask((previous,), peer, now.wall_ms)
+        return [Requested(fresh, peer)] if fresh else []
+
+    def _pursue(self, arrival: Arrival, missing: list[TransactionId], now: Instant) -> list[Effect]:
+        """Get what the next milestone needs, wherever it is: held here, or at the peers."""
+        self._waiting.need(missing)
+        held = [kept for one in missing if (kept := self._holding.take(one)) is not None]
+        effects = self._enter(held, now)
+        absent = [one for one in missing if not self.is_known(one)]
+        peer = None if arrival.sender == OWN else arrival.sender
+        fresh = self._waiting.ask(absent, peer, now.wall_ms)
+        return effects + ([Requested(fresh, peer)] if fresh else [])
+
+    def _confirm(self, arrival: Arrival, now: Instant) -> list[Effect]:
+        verified = arrival.verified
+        try:
+            judged = judge(verified, self.graph, self._ledger, self._window.bodies, self.parameters)
+        except BadMilestoneError as error:
+            return [self._halt([arrival], str(error))]
+        index, milestone_id = judged.diff.index, verified.tx_id
+        self._ledger.commit(judged.diff, milestone_id)
+        expired = self._window.reference(verified, judged.cone.order, index, now.wall_ms)
+        self._inbox.forget(index)
+        source = None if arrival.sender == OWN else arrival.sender
+        effects: list[Effect] = [
+            Attached(milestone_id, verified.data, source, is_milestone=True),
+            _confirmed(judged, milestone_id),
+            *map(Expired, expired),
+        ]
+        effects += self._enter(self._waiting.release(milestone_id), now)
+        for stranger in self._holding.take_strangers():
+            effects += self._admit_again(stranger, now)
+        return effects
+
+    def _admit_again(self, arrival: Arrival, now: Instant) -> list[Effect]:
+        if not self._is_registered(arrival.verified.transaction.issuer):
+            self._holding.hold(arrival, None)
+            return []
+        return self._enter([arrival], now)
+
+    def _halt(self, arrivals: list[Arrival], report: str) -> Halted:
+        first = arrivals[0].verified
+        self.halted = Halted(
+            first.transaction.sequence,
+            first.tx_id,
+            report,
+            tuple(arrival.verified.data for arrival in arrivals),
+        )
+        return self.halted
+
+
+def _confirmed(judged: Judgement, milestone_id: TransactionId) -> Confirmed:
+    diff = judged.diff
+    return Confirmed(
+        diff.index,
+        milestone_id,
+        diff.timestamp_ms,
+        diff.outcomes,
+        diff.changes,
+        diff.state_root,
+    )

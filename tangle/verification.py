@@ -1,0 +1,153 @@
+"""Phase 1: what can be judged from bytes and the protocol version alone (PROTOCOL §5).
+
+What fails here is invalid for ever, on every node: it is never stored and never relayed.
+"""
+
+from dataclasses import dataclass
+
+from tangle.accounts import CoordinatorKeys
+from tangle.codec import encode
+from tangle.contracts import Rules
+from tangle.errors import (
+    BadMilestoneError,
+    BadPayloadError,
+    MalformedBytesError,
+    WrongNetworkError,
+)
+from tangle.hashing import digest, domain
+from tangle.keys import is_signed, verify
+from tangle.transaction import (
+    VERSION,
+    IssuerWitness,
+    Milestone,
+    MilestoneWitness,
+    Operation,
+    SignedTransaction,
+    Transaction,
+    TransactionId,
+    Witness,
+    decode,
+    preimage,
+    verify_shape,
+)
+from tangle.work import required_bits, verify_work
+
+_DOMAIN = domain("transaction")
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A transaction with what was computed on the way."""
+
+    tx_id: TransactionId
+    data: bytes
+    """Canonical bytes, witness included."""
+
+    transaction: Transaction
+    witness: Witness
+    size_bytes: int
+    """Of the signed fields."""
+
+    @property
+    def milestone(self) -> Milestone | None:
+        """The payload, if it is a milestone."""
+        payload = self.transaction.payload
+        return payload if isinstance(payload, Milestone) else None
+
+
+def parse(data: bytes) -> Verified:
+    """Decode canonical bytes and compute the id; nothing else is checked.
+
+    Enough for what this node journalled itself: journalled means verified.
+
+    Raises:
+        MalformedBytesError: Not the canonical spelling of a transaction.
+    """
+    signed = decode(data)
+    return _parsed(signed, data)
+
+
+def _parsed(signed: SignedTransaction, data: bytes) -> Verified:
+    fields = encode(signed.transaction)
+    tx_id = TransactionId(digest(_DOMAIN + fields))
+    return Verified(tx_id, data, signed.transaction, signed.witness, len(fields))
+
+
+def verify_fields(verified: Verified, rules: Rules) -> None:
+    """Check everything but the witness.
+
+    Raises:
+        WrongNetworkError: Another version or network.
+        BadParentsError: See `verify_shape`.
+        BadPayloadError: See `verify_shape`; or no such contract, or no such call of it.
+    """
+    transaction = verified.transaction
+    if transaction.version != VERSION:
+        raise WrongNetworkError(f"protocol version {transaction.version}: this is {VERSION}")
+    if transaction.network != rules.network:
+        raise WrongNetworkError(
+            f"network {transaction.network.hex()}: this is {rules.network.hex()}"
+        )
+    match verified.witness:
+        case IssuerWitness():
+            verify_shape(transaction, "issuer")
+        case MilestoneWitness():
+            verify_shape(transaction, "milestone")
+    if isinstance(transaction.payload, Operation):
+        _verify_call(transaction.payload, rules)
+
+
+def _verify_call(operation: Operation, rules: Rules) -> None:
+    contract = rules.contracts.get(operation.contract)
+    if contract is None:
+        raise BadPayloadError(
+            f"contract {operation.contract!r}: there are {', '.join(rules.contracts)}"
+        )
+    try:
+        contract.decode(operation.call)
+    except MalformedBytesError as error:
+        raise BadPayloadError(f"call of contract {operation.contract!r}: {error}") from error
+
+
+def verify_witness(verified: Verified, rules: Rules) -> None:
+    """Check signature and work of an issuer. A milestone's signatures need the ledger's state.
+
+    Raises:
+        MissingWorkError: Too little work for the size.
+        BadSignatureError: Not signed by the issuer.
+    """
+    witness = verified.witness
+    if isinstance(witness, MilestoneWitness):
+        return
+    verify_work(
+        verified.tx_id, witness.nonce, required_bits(verified.size_bytes, rules.work_per_byte)
+    )
+    verify(verified.transaction.issuer, preimage(verified.transaction), witness.signature)
+
+
+def verify_milestone_signatures(verified: Verified, coordinators: CoordinatorKeys) -> None:
+    """Check that enough coordinator keys signed a milestone.
+
+    Args:
+        verified: A milestone.
+        coordinators: Those named by the state after the milestone before it.
+
+    Raises:
+        BadMilestoneError: Signatures unsorted, by a stranger, wrong, or fewer than the quorum.
+    """
+    assert isinstance(verified.witness, MilestoneWitness)
+    signatures = verified.witness.signatures
+    index = verified.transaction.sequence
+    keys = [one.key for one in signatures]
+    if keys != sorted(set(keys)):
+        raise BadMilestoneError(f"milestone {index}: signatures must be ascending by key")
+    if len(keys) < coordinators.quorum:
+        raise BadMilestoneError(
+            f"milestone {index}: {len(keys)} signatures, {coordinators.quorum} are needed"
+        )
+    signed = preimage(verified.transaction)
+    for one in signatures:
+        if one.key not in coordinators.keys:
+            raise BadMilestoneError(f"milestone {index}: {one.key.hex()} is no coordinator key")
+        if not is_signed(one.key, signed, one.signature):
+            raise BadMilestoneError(f"milestone {index}: not signed by {one.key.hex()}")

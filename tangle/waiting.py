@@ -1,0 +1,247 @@
+"""Rooms in which transactions wait: for missing parents, for the clock, for a registration.
+
+All are bounded, so that nobody can fill a node's memory with what may never become solid.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from tangle.effects import PeerId
+from tangle.transaction import TransactionId
+from tangle.verification import Verified
+
+MAX_WAITING: Final = 20_000
+"""Transactions with missing parents: some 10 MB; what a milestone needs is not counted out."""
+MAX_HELD: Final = 2_000
+"""Transactions ahead of the clock or of unknown issuers."""
+REQUEST_TIMEOUT_MS: Final = 1_000
+"""Wall time after which a missing transaction is asked for again, from someone else."""
+MAX_REQUEST_TRIES: Final = 20
+"""After which what waits for it is given up, unless a milestone needs it."""
+
+OWN: Final = PeerId(b"")
+"""Stands for this node where a sender is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A verified transaction and who sent it."""
+
+    verified: Verified
+    sender: PeerId
+    """`OWN` if it was handed in here."""
+
+
+@dataclass(slots=True)
+class _Request:
+    due_ms: int
+    tries: int
+    peer: PeerId | None
+
+
+class WaitingRoom:
+    """Transactions whose parents are not all solid, and the requests for what is missing."""
+
+    def __init__(self, limit: int = MAX_WAITING) -> None:
+        self._limit = limit
+        self._arrivals: dict[TransactionId, Arrival] = {}
+        self._missing: dict[TransactionId, set[TransactionId]] = {}
+        self._children: dict[TransactionId, dict[TransactionId, None]] = {}
+        self._requests: dict[TransactionId, _Request] = {}
+        self._needed: set[TransactionId] = set()
+        self._needed_here = 0
+        self._senders: Counter[PeerId] = Counter()
+
+    def __contains__(self, tx_id: TransactionId) -> bool:
+        return tx_id in self._arrivals
+
+    def __len__(self) -> int:
+        return len(self._arrivals)
+
+    @property
+    def request_count(self) -> int:
+        """How many transactions are being asked for."""
+        return len(self._requests)
+
+    def is_awaited(self, tx_id: TransactionId) -> bool:
+        """Return whether something waits for `tx_id`."""
+        return tx_id in self._children
+
+    def is_needed(self, tx_id: TransactionId) -> bool:
+        """Return whether a milestone needs `tx_id`."""
+        return tx_id in self._needed
+
+    def add(self, arrival: Arrival, missing: Iterable[TransactionId]) -> list[TransactionId]:
+        """Let a transaction wait for `missing`; return what had to be evicted for it.
+
+        When the room is full the newest of the heaviest sender leaves, which may be the
+        newcomer; never what a milestone needs.
+        """
+        tx_id = arrival.verified.tx_id
+        self._arrivals[tx_id] = arrival
+        self._senders[arrival.sender] += 1
+        self._needed_here += tx_id in self._needed
+        self._missing[tx_id] = set(missing)
+        for parent_id in self._missing[tx_id]:
+            self._children.setdefault(parent_id, {})[tx_id] = None
+        if tx_id in self._needed:
+            self.need(self._missing[tx_id])
+        evicted = []
+        while len(self._arrivals) - self._needed_here > self._limit:
+            victim = self._newest_of_the_heaviest()
+            if victim is None:
+                break
+            self.remove(victim)
+            evicted.append(victim)
+        return evicted
+
+    def release(self, parent_id: TransactionId) -> list[Arrival]:
+        """Take out what waited for `parent_id` alone, now that it is solid."""
+        self._requests.pop(parent_id, None)
+        assert parent_id not in self._arrivals, "solid while it waits"
+        self._needed.discard(parent_id)
+        ready = []
+        for child_id in self._children.pop(parent_id, {}):
+            missing = self._missing[child_id]
+            missing.discard(parent_id)
+            if not missing:
+                ready.append(self._arrivals[child_id])
+                self._forget(child_id)
+        return ready
+
+    def remove(self, tx_id: TransactionId) -> None:
+        """Take out one that will not become solid, and the requests that only it needed."""
+        for parent_id in self._missing[tx_id]:
+            siblings = self._children[parent_id]
+            del siblings[tx_id]
+            if not siblings:
+                del self._children[parent_id]
+                self._requests.pop(parent_id, None)
+        self._forget(tx_id)
+
+    def remove_with_descendants(self, missing_id: TransactionId) -> list[TransactionId]:
+        """Take out all that waits for `missing_id`, directly or not; return the ids."""
+        removed: list[TransactionId] = []
+        candidates = list(self._children.get(missing_id, {}))
+        while candidates:
+            tx_id = candidates.pop()
+            if tx_id not in self._arrivals:
+                continue
+            candidates.extend(self._children.get(tx_id, {}))
+            self.remove(tx_id)
+            removed.append(tx_id)
+        self._requests.pop(missing_id, None)
+        return removed
+
+    def need(self, tx_ids: Iterable[TransactionId]) -> None:
+        """Mark what a milestone needs: these, and all that they wait for."""
+        candidates = list(tx_ids)
+        while candidates:
+            tx_id = candidates.pop()
+            if tx_id in self._needed:
+                continue
+            self._needed.add(tx_id)
+            self._needed_here += tx_id in self._arrivals
+            candidates.extend(self._missing.get(tx_id, ()))
+
+    def ask(
+        self, tx_ids: Iterable[TransactionId], peer: PeerId | None, now_ms: int
+    ) -> tuple[TransactionId, ...]:
+        """Register requests; return those that are new and must be sent now."""
+        fresh = [tx_id for tx_id in tx_ids if tx_id not in self._requests]
+        fresh = [tx_id for tx_id in fresh if tx_id not in self._arrivals]
+        for tx_id in fresh:
+            self._requests[tx_id] = _Request(now_ms + REQUEST_TIMEOUT_MS, 1, peer)
+        return tuple(fresh)
+
+    def next_deadline_ms(self) -> int | None:
+        """When the oldest request is due again, wall time."""
+        return min((request.due_ms for request in self._requests.values()), default=None)
+
+    def overdue(self, now_ms: int) -> tuple[list[TransactionId], list[TransactionId]]:
+        """Return requests to repeat, and those to give up: nobody answered often enough."""
+        again: list[TransactionId] = []
+        hopeless: list[TransactionId] = []
+        for tx_id, request in list(self._requests.items()):
+            if request.due_ms > now_ms:
+                continue
+            if not self.is_awaited(tx_id) and tx_id not in self._needed:
+                # Only a heartbeat named it: the next one will again, if it is still a tip.
+                del self._requests[tx_id]
+                continue
+            if request.tries >= MAX_REQUEST_TRIES and tx_id not in self._needed:
+                hopeless.append(tx_id)
+                continue
+            request.tries += 1
+            request.due_ms = now_ms + REQUEST_TIMEOUT_MS
+            again.append(tx_id)
+        return again, hopeless
+
+    def answered(self, tx_id: TransactionId) -> None:
+        """Stop asking for what has arrived."""
+        self._requests.pop(tx_id, None)
+
+    def _forget(self, tx_id: TransactionId) -> None:
+        arrival = self._arrivals.pop(tx_id)
+        self._needed_here -= tx_id in self._needed
+        self._needed.discard(tx_id)
+        del self._missing[tx_id]
+        self._senders[arrival.sender] -= 1
+        if not self._senders[arrival.sender]:
+            del self._senders[arrival.sender]
+
+    def _newest_of_the_heaviest(self) -> TransactionId | None:
+        by_weight = sorted(self._senders, key=lambda sender: (-self._senders[sender], sender))
+        for sender in by_weight:
+            for tx_id in reversed(self._arrivals):
+                if self._arrivals[tx_id].sender == sender and tx_id not in self._needed:
+                    return tx_id
+        return None
+
+
+class HoldingRoom:
+    """Transactions that are legal but not now: ahead of the clock, or of unknown issuers."""
+
+    def __init__(self, limit: int = MAX_HELD) -> None:
+        self._limit = limit
+        self._arrivals: dict[TransactionId, Arrival] = {}
+        self._due_ms: dict[TransactionId, int | None] = {}
+
+    def __contains__(self, tx_id: TransactionId) -> bool:
+        return tx_id in self._arrivals
+
+    def __len__(self) -> int:
+        return len(self._arrivals)
+
+    def hold(self, arrival: Arrival, due_ms: int | None) -> bool:
+        """Keep one until wall time `due_ms` (`None`: until a milestone registers its issuer).
+
+        Returns:
+            False if the room is full: the newcomer leaves, and may come again later.
+        """
+        if len(self._arrivals) >= self._limit:
+            return False
+        self._arrivals[arrival.verified.tx_id] = arrival
+        self._due_ms[arrival.verified.tx_id] = due_ms
+        return True
+
+    def take(self, tx_id: TransactionId) -> Arrival | None:
+        """Take one out because something solid-to-be needs it."""
+        self._due_ms.pop(tx_id, None)
+        return self._arrivals.pop(tx_id, None)
+
+    def take_due(self, now_ms: int) -> list[Arrival]:
+        """Take out those whose time has come."""
+        due = [tx_id for tx_id, at in self._due_ms.items() if at is not None and at <= now_ms]
+        return [arrival for tx_id in due if (arrival := self.take(tx_id)) is not None]
+
+    def take_strangers(self) -> list[Arrival]:
+        """Take out all that waits for a registration, to be judged anew."""
+        strangers = [tx_id for tx_id, at in self._due_ms.items() if at is None]
+        return [arrival for tx_id in strangers if (arrival := self.take(tx_id)) is not None]
+
+    def next_deadline_ms(self) -> int | None:
+        """When the first of them comes due, wall time."""
+        return min((at for at in self._due_ms.values() if at is not None), default=None)

@@ -1,0 +1,120 @@
+"""The recent tangle: graph, weights and bodies of what is pending, kept to the depth that counts."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from tangle.genesis import Parameters
+from tangle.graph import Graph
+from tangle.outcomes import State
+from tangle.restored import StoredVertex
+from tangle.transaction import TransactionId
+from tangle.verification import Verified, parse
+from tangle.weights import CumulativeWeights
+
+_KEPT_MARGIN: Final = 1
+"""Milestones kept in the graph beyond `reference_depth`, so that the edge is seen exactly."""
+
+
+class Window:
+    """What a node remembers of the tangle. Mutable; owned by one `NodeCore`."""
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        entry_points: Iterable[TransactionId],
+        confirmed_index: int,
+        recent: Iterable[StoredVertex],
+    ) -> None:
+        """Rebuild the window as it was at milestone `confirmed_index`."""
+        self._parameters = parameters
+        self._kept_depth = parameters.reference_depth + _KEPT_MARGIN
+        is_young = confirmed_index <= self._kept_depth
+        self.graph = Graph([(tx_id, 0) for tx_id in entry_points] if is_young else ())
+        self.weights = CumulativeWeights(self.graph)
+        self.bodies: dict[TransactionId, Verified] = {}
+        """Every solid transaction that no milestone references yet, milestones included."""
+        self._expired: set[TransactionId] = set()
+        self._restore(recent)
+        self._mark_expired(confirmed_index)
+
+    def state(self, tx_id: TransactionId) -> State | None:
+        """Return the state of a solid transaction; `None` once it is referenced."""
+        if self.graph[tx_id].referenced_index is not None:
+            return None
+        if tx_id in self._expired:
+            return State.EXPIRED
+        return State.TIP if self.graph.is_tip(tx_id) else State.PENDING
+
+    def attach(self, verified: Verified, now_ms: int) -> None:
+        """Add a transaction whose parents are here."""
+        self.graph.attach(verified.tx_id, verified.transaction.parents, verified.size_bytes, now_ms)
+        self.weights.add(verified.tx_id)
+        self.bodies[verified.tx_id] = verified
+
+    def reference(
+        self, milestone: Verified, ordered: Sequence[TransactionId], index: int, now_ms: int
+    ) -> list[TransactionId]:
+        """Take over an applied milestone and its new cone.
+
+        Returns:
+            Pending transactions that fell below max depth by it.
+        """
+        self.graph.mark_referenced(ordered, index)
+        self.graph.attach_milestone(
+            milestone.tx_id,
+            milestone.transaction.parents,
+            milestone.size_bytes,
+            now_ms,
+            index,
+        )
+        self.weights.add(milestone.tx_id)
+        for tx_id in ordered:
+            del self.bodies[tx_id]
+            self._expired.discard(tx_id)
+        self.bodies[milestone.tx_id] = milestone
+        expired = self._mark_expired(index)
+        self._drop_hopeless(index)
+        self.weights.forget(self.graph.forget(index - self._kept_depth))
+        return expired
+
+    def _mark_expired(self, index: int) -> list[TransactionId]:
+        deepest = index - self._parameters.max_depth
+        fresh = [
+            vertex.tx_id
+            for vertex in self.graph.unreferenced()
+            if vertex.oldest_root_index < deepest
+            and vertex.milestone_index is None
+            and vertex.tx_id not in self._expired
+        ]
+        self._expired.update(fresh)
+        return fresh
+
+    def _drop_hopeless(self, index: int) -> None:
+        """Drop what makes every later milestone above it invalid (PROTOCOL §5, depth)."""
+        deepest = index + 1 - self._parameters.reference_depth
+        hopeless = [
+            vertex.tx_id
+            for vertex in self.graph.unreferenced()
+            if vertex.oldest_root_index < deepest and vertex.milestone_index is None
+        ]
+        for tx_id in reversed(hopeless):  # children first: they reach at least as far back
+            self.weights.drop(tx_id)
+            self.graph.drop(tx_id)
+            del self.bodies[tx_id]
+            self._expired.discard(tx_id)
+
+    def _restore(self, recent: Iterable[StoredVertex]) -> None:
+        """Put back what is journalled; it was verified before it was."""
+        for stored in recent:
+            verified = parse(stored.data)
+            assert verified.tx_id == stored.tx_id, f"journal: {stored.tx_id.hex()} is changed"
+            parents = verified.transaction.parents
+            is_pending = stored.referenced_index is None
+            if is_pending and any(one not in self.graph for one in parents):
+                continue  # expired: what it approves is forgotten
+            milestone = verified.milestone
+            index = None if milestone is None else milestone.index
+            self.graph.restore(stored, parents, verified.size_bytes, index)
+            self.weights.add(stored.tx_id)
+            if is_pending:
+                self.bodies[stored.tx_id] = verified
