@@ -4,7 +4,9 @@ Source: BIP-350 (bech32m), BIP-173 (alphabet, checksum, rules of case and length
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Final, NewType
+from typing import Annotated, Final, NewType
+
+import msgspec
 
 from tangle.errors import InvalidAddressError
 from tangle.hashing import HASH_SIZE, digest
@@ -15,6 +17,9 @@ MAX_TEXT_SIZE: Final = 90
 
 Address = NewType("Address", bytes)
 """BLAKE2b-256 of a public key, 32 bytes."""
+
+AddressField = Annotated[Address, msgspec.Meta(min_length=HASH_SIZE, max_length=HASH_SIZE)]
+"""An address as a field of a canonical struct."""
 
 _ALPHABET: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _CHECKSUM_SIZE: Final = 6

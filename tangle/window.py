@@ -1,4 +1,4 @@
-"""The recent tangle: graph, weights and bodies of what is pending, kept to the depth that counts."""
+"""The recent tangle: graph, weights and pending bodies, as deep as the rules look back."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final

@@ -1,0 +1,100 @@
+"""What a node answers over HTTP, as the commands read it. More fields may come; these stay."""
+
+from typing import Annotated
+
+import msgspec
+
+Amount = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class InfoAnswer(msgspec.Struct, frozen=True):
+    """`GET /api/v1/info`: who the node is, and how far it has confirmed."""
+
+    network: str
+    name: str
+    node: str
+    """Public key of the node, hexadecimal."""
+
+    alias: str
+    role: str
+    confirmed_index: Amount
+    confirmed_id: str
+    state_root: str
+    transactions: Amount
+    milestones: Amount
+    ledger_time_ms: Amount = 0
+    tips: Amount = 0
+    pending: Amount = 0
+    version: str = ""
+    halted: bool | str | dict[str, object] | None = None
+    """Why it stopped confirming; nothing or false while it confirms."""
+
+
+class TipsAnswer(msgspec.Struct, frozen=True):
+    """`GET /api/v1/tips`: two parents for a new transaction, hexadecimal."""
+
+    parents: Annotated[tuple[str, ...], msgspec.Meta(min_length=2, max_length=2)]
+
+
+class TransactionAnswer(msgspec.Struct, frozen=True):
+    """`GET /api/v1/transactions/{id}`: where a transaction stands on this node."""
+
+    id: str
+    state: str
+    reason: str | None = None
+
+
+class SubmittedAnswer(msgspec.Struct, frozen=True):
+    """`POST /api/v1/transactions`: the id under which it was taken."""
+
+    id: str
+
+
+class AddressAnswer(msgspec.Struct, frozen=True):
+    """`GET /api/v1/addresses/{address}`: what an address holds."""
+
+    address: str
+    ent_uent: Amount
+    eeuro_ueur: Amount
+    next_sequence: Amount
+    identity: dict[str, object] | None = None
+
+
+class JournalledAnswer(msgspec.Struct, frozen=True):
+    """What the home edge has journalled of one meter."""
+
+    count: Amount
+    through: int | None
+    """Highest sequence up to which none is missing; `None` before the first."""
+
+    import_wh: Amount
+    export_wh: Amount
+
+
+class DeviceAnswer(msgspec.Struct, frozen=True):
+    """One of `GET /api/v1/devices`: a registered device, and what is confirmed of it."""
+
+    address: str
+    edge: str | None
+    confirmed: Amount
+    """Readings in applied batches."""
+
+    twice: Amount
+    """Readings that an applied batch holds which another applied batch holds too."""
+
+    ranges: tuple[tuple[Amount, Amount], ...]
+    """Sequences in applied batches, both ends inclusive, ascending."""
+
+    owner: str | None = None
+    registered: bool = True
+    journalled: JournalledAnswer | None = None
+    """At the home edge alone."""
+
+    audited: Amount | None = None
+    """Readings whose commitment the home edge computed anew and found in an applied batch."""
+
+
+class DevicesAnswer(msgspec.Struct, frozen=True):
+    """`GET /api/v1/devices`."""
+
+    devices: tuple[DeviceAnswer, ...]

@@ -1,0 +1,169 @@
+"""Asks one node over HTTP. Answers are typed and bounded; every failure says what to do next."""
+
+import http.client
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from api.answers import AddressAnswer, DevicesAnswer, InfoAnswer, TipsAnswer, TransactionAnswer
+from api.exit_codes import ExitCode
+from api.failures import CommandError, Failure, FailureCode
+
+MAX_ANSWER_SIZE: Final = 64 * 2**20
+"""Bytes: the devices of 100,000 meters."""
+
+DEFAULT_TIMEOUT_S: Final = 10.0
+OK: Final = 200
+FIRST_ERROR: Final = 400
+NOT_FOUND: Final = 404
+UNAVAILABLE: Final = (429, 503)
+
+A = TypeVar("A")
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What came back: the status, and the body as it is."""
+
+    status: int
+    body: bytes
+
+
+class ProblemAnswer(msgspec.Struct, frozen=True):
+    """problem+json (RFC 9457), as far as people are told."""
+
+    title: str = ""
+    detail: str = ""
+    code: str = ""
+
+
+class NodeClient:
+    """One node's HTTP door. Blocking; a connection for each question, so it may be shared."""
+
+    def __init__(self, url: str, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+        parts = urlsplit(url)
+        if parts.scheme != "http" or not parts.hostname or parts.path.strip("/"):
+            raise CommandError(
+                Failure(
+                    FailureCode.BAD_ARGUMENT,
+                    ExitCode.USAGE,
+                    f"{url!r} is not the address of a node",
+                    "it must be http://HOST:PORT",
+                    "see the URLs that `tanglewatt status` prints",
+                )
+            )
+        self.url = url.rstrip("/")
+        self._host = parts.hostname
+        self._port = parts.port or 80
+        self._timeout_s = timeout_s
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> Response:
+        """Send one request and read the whole answer.
+
+        Raises:
+            OSError: No connection, or it broke.
+            http.client.HTTPException: What came back is not HTTP.
+        """
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_s)
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        try:
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            data = response.read(MAX_ANSWER_SIZE + 1)
+            if len(data) > MAX_ANSWER_SIZE:
+                raise http.client.HTTPException(f"{path}: more than {MAX_ANSWER_SIZE} bytes")
+            return Response(response.status, data)
+        finally:
+            connection.close()
+
+    def is_ready(self) -> bool:
+        """Return whether the node says that it is ready."""
+        try:
+            return self.ask("GET", "/health/ready").status == OK
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def info(self) -> InfoAnswer:
+        """Return who the node is and how far it has confirmed."""
+        return self._get("/api/v1/info", InfoAnswer)
+
+    def tips(self) -> TipsAnswer:
+        """Return two parents for a new transaction."""
+        return self._get("/api/v1/tips", TipsAnswer)
+
+    def devices(self) -> DevicesAnswer:
+        """Return the registered devices and what is confirmed of each."""
+        return self._get("/api/v1/devices", DevicesAnswer)
+
+    def transaction(self, tx_id: str) -> TransactionAnswer:
+        """Return where a transaction stands."""
+        return self._get(f"/api/v1/transactions/{tx_id}", TransactionAnswer)
+
+    def address(self, address: str) -> AddressAnswer:
+        """Return what an address holds."""
+        return self._get(f"/api/v1/addresses/{address}", AddressAnswer)
+
+    def submit(self, body: Mapping[str, object]) -> object:
+        """Post transactions as JSON; return what the node answers, decoded."""
+        response = self._reach("POST", "/api/v1/transactions", json.dumps(body).encode("utf-8"))
+        return self._decoded(response, "/api/v1/transactions", object)
+
+    def document(self, path: str) -> object | None:
+        """Return any JSON answer, decoded; `None` if the node does not know `path`."""
+        response = self._reach("GET", path)
+        return None if response.status == NOT_FOUND else self._decoded(response, path, object)
+
+    def _get(self, path: str, kind: type[A]) -> A:
+        return self._decoded(self._reach("GET", path), path, kind)
+
+    def _reach(self, method: str, path: str, body: bytes | None = None) -> Response:
+        try:
+            return self.ask(method, path, body)
+        except (OSError, http.client.HTTPException) as error:
+            raise CommandError(
+                Failure(
+                    FailureCode.UNREACHABLE,
+                    ExitCode.NOT_RUNNING,
+                    f"no answer from the node at {self.url}",
+                    str(error) or type(error).__name__,
+                    "start the network with `tanglewatt up`, or name another node with --node",
+                )
+            ) from error
+
+    def _decoded(self, response: Response, path: str, kind: type[A]) -> A:
+        if response.status >= FIRST_ERROR:
+            raise _refused(self.url + path, response)
+        try:
+            return msgspec.json.decode(response.body, type=kind)
+        except msgspec.MsgspecError as error:
+            raise CommandError(
+                Failure(
+                    FailureCode.UNEXPECTED_ANSWER,
+                    ExitCode.FAILED,
+                    f"{self.url}{path} answers what this version does not understand",
+                    str(error),
+                    "check that it is a node of Tanglewatt, of the version `tanglewatt version`",
+                )
+            ) from error
+
+
+def _refused(where: str, response: Response) -> CommandError:
+    try:
+        problem = msgspec.json.decode(response.body, type=ProblemAnswer)
+    except msgspec.MsgspecError:
+        problem = ProblemAnswer(detail=response.body[:200].decode("utf-8", "replace"))
+    why = problem.detail or problem.title or "no reason given"
+    if response.status == NOT_FOUND:
+        code, exit_code, next_step = FailureCode.NOT_FOUND, ExitCode.NOT_FOUND, "check the id"
+    elif response.status in UNAVAILABLE:
+        code, exit_code = FailureCode.UNREACHABLE, ExitCode.UNHEALTHY
+        next_step = "try again in a few seconds; see `tanglewatt status`"
+    else:
+        code, exit_code = FailureCode.REFUSED, ExitCode.REFUSED
+        next_step = "correct what the reason names"
+    what = f"{where} answers {response.status} {problem.code}".rstrip()
+    return CommandError(Failure(code, exit_code, what, why, next_step))

@@ -1,0 +1,76 @@
+"""Kinds of values in a configuration file, each with the rule it keeps. pydantic stays here."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+
+from tangle.address import decode_address
+from tangle.errors import InvalidAddressError
+from tangle.keys import KEY_SIZE, SIGNATURE_SIZE
+
+MAX_ALIAS_SIZE: Final = 64
+MAX_PATH_SIZE: Final = 4_096
+"""What Linux takes for a path."""
+
+V = TypeVar("V")
+
+
+def _hex(size: int) -> Callable[[object], bytes]:
+    def parse(value: object) -> bytes:
+        if isinstance(value, bytes):
+            return value
+        try:
+            data = bytes.fromhex(value) if isinstance(value, str) else b""
+        except ValueError:
+            data = b""
+        if len(data) != size:
+            raise ValueError(f"must be {2 * size} hexadecimal digits ({size} bytes)")
+        return data
+
+    return parse
+
+
+def _address(value: object) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if not isinstance(value, str):
+        # pydantic turns a ValueError, and nothing else, into its report
+        raise ValueError("must be an address in text form, tw1…")  # noqa: TRY004
+    try:
+        return decode_address(value)
+    except InvalidAddressError as error:
+        raise ValueError(str(error)) from error
+
+
+def _absolute(value: Path, info: ValidationInfo[Any]) -> Path:
+    """Take a relative path as relative to the folder of the file that names it."""
+    folder: Path = info.context["folder"]
+    return (folder / value.expanduser()).absolute()
+
+
+KeyBytes = Annotated[bytes, BeforeValidator(_hex(KEY_SIZE))]
+"""An Ed25519 public key, in hexadecimal in the file."""
+
+SignatureBytes = Annotated[bytes, BeforeValidator(_hex(SIGNATURE_SIZE))]
+
+AddressBytes = Annotated[bytes, BeforeValidator(_address)]
+"""An address, `tw1…` in the file."""
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+
+Alias = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=MAX_ALIAS_SIZE)]
+"""A name people see; also the name of files, so it holds no slash and no space."""
+
+Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:_-]+$", max_length=253)]
+"""A host name or an IP address."""
+
+Port = Annotated[int, Field(ge=1, le=65_535)]
+
+Endpoint = Annotated[str, Field(pattern=r"^(tcp|tls|quic)/[^\s/]+:[0-9]{1,5}$", max_length=300)]
+"""Where Zenoh listens or connects: `tcp/127.0.0.1:7447`."""
+
+IntervalMs = Annotated[int, Field(ge=10, le=3_600_000)]
+
+NonNegative = Annotated[int, Field(ge=0, le=2**31)]

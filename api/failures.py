@@ -1,0 +1,67 @@
+"""How a command fails: what happened, why, what to do next, and a code that the docs explain."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from typing_extensions import override
+
+from api.exit_codes import ExitCode
+from tangle.errors import TanglewattError
+
+
+class FailureCode(StrEnum):
+    """Every failure the commands know by name; each is an anchor in the docs."""
+
+    UNKNOWN_KEY = "TW-CFG-001"
+    BAD_VALUE = "TW-CFG-002"
+    BAD_TOML = "TW-CFG-003"
+    UNREADABLE_CONFIGURATION = "TW-CFG-004"
+    BAD_GENESIS = "TW-CFG-005"
+    BAD_RECORDING = "TW-CFG-006"
+    OTHER_PLAN = "TW-CFG-007"
+    FOREIGN_FOLDER = "TW-DIR-001"
+    NO_NETWORK = "TW-DIR-002"
+    NOT_WRITABLE = "TW-DIR-003"
+    ALREADY_RUNNING = "TW-RUN-001"
+    NOT_RUNNING = "TW-RUN-002"
+    DID_NOT_START = "TW-RUN-003"
+    DID_NOT_STOP = "TW-RUN-004"
+    NOT_SETTLED = "TW-RUN-005"
+    NOT_EQUAL = "TW-RUN-006"
+    PORT_IN_USE = "TW-NET-001"
+    UNREACHABLE = "TW-NET-002"
+    UNEXPECTED_ANSWER = "TW-NET-003"
+    BAD_KEY_FILE = "TW-KEY-001"
+    NO_PASSPHRASE = "TW-KEY-002"
+    REFUSED = "TW-LED-001"
+    NOT_CONFIRMED = "TW-LED-002"
+    NOT_FOUND = "TW-LED-003"
+    BAD_ARGUMENT = "TW-ARG-001"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a person needs when a command cannot go on."""
+
+    code: FailureCode
+    exit_code: ExitCode
+    what: str
+    """One line: what failed, with the value."""
+
+    why: str
+    """One line: the rule, or the cause."""
+
+    next_step: str
+    """One line: what to do now."""
+
+
+class CommandError(TanglewattError):
+    """A command cannot go on. Raised anywhere in `api/`, shown once, in `talk.py`."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.what)
+        self.failure = failure
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.failure.code}: {self.failure.what}: {self.failure.why}"

@@ -1,0 +1,191 @@
+"""What each kind of process is told, as frozen values: one record per TOML file.
+
+`config.py` fills them in from file, environment and flags; nothing here knows how. Paths are
+absolute by then, keys and addresses are bytes, and every number is within its range.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from api.config_fields import (
+    AbsolutePath,
+    AddressBytes,
+    Alias,
+    Endpoint,
+    Host,
+    IntervalMs,
+    KeyBytes,
+    NonNegative,
+    Port,
+    SignatureBytes,
+)
+from tangle.genesis import Role
+
+LOOPBACK: Final = "127.0.0.1"
+"""Anything wider is asked for."""
+
+DEFAULT_MESH_PORT: Final = 7_447
+"""Zenoh's own."""
+
+DEFAULT_HTTP_PORT: Final = 8_080
+DEFAULT_MQTT_PORT: Final = 1_883
+"""Registered for MQTT with IANA."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Section `node` or `meter`: who the process is, and where it keeps what it knows."""
+
+    name: Alias
+    data_dir: AbsolutePath
+    genesis_file: AbsolutePath
+    key_file: AbsolutePath
+    passphrase_file: AbsolutePath
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another node: its public key, and the name people see for it."""
+
+    key: KeyBytes
+    alias: Alias
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """Section `mesh`: where gossip listens, whom it calls, whom it believes."""
+
+    listen: tuple[Endpoint, ...] = (f"tcp/{LOOPBACK}:{DEFAULT_MESH_PORT}",)
+    connect: tuple[Endpoint, ...] = ()
+    peers: tuple[Peer, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Http:
+    """Section `http`: where the node answers people and programs."""
+
+    host: Host = LOOPBACK
+    port: Port = DEFAULT_HTTP_PORT
+
+
+@dataclass(frozen=True, slots=True)
+class Mqtt:
+    """Section `mqtt`: the broker between meters and edge nodes."""
+
+    host: Host = LOOPBACK
+    port: Port = DEFAULT_MQTT_PORT
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Section `intake`: how readings become transactions."""
+
+    batch_interval_ms: IntervalMs = 1_000
+    """Wall time after which what was journalled is committed to in one transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """One of `devices`: a device that this node sponsors and whose readings it takes."""
+
+    key: KeyBytes
+    owner: AddressBytes
+    role: Role
+    proof: SignatureBytes
+    """The device's own signature, so that nobody enrols a key that is not theirs."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """All an edge node is told."""
+
+    node: Identity
+    mesh: Mesh = Mesh()
+    http: Http = Http()
+    mqtt: Mqtt = Mqtt()
+    intake: Intake = Intake()
+    devices: tuple[Enrolment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """Section `coordinator`: the key that finalises, and the proof of what it signed last."""
+
+    key_file: AbsolutePath
+    lock_file: AbsolutePath
+
+
+@dataclass(frozen=True, slots=True)
+class CoordinatorConfig:
+    """All a coordinator is told: it is a node that also issues milestones."""
+
+    node: Identity
+    coordinator: Signing
+    mesh: Mesh = Mesh()
+    http: Http = Http()
+    mqtt: Mqtt = Mqtt()
+    intake: Intake = Intake()
+    devices: tuple[Enrolment, ...] = ()
+
+
+def node_part(config: CoordinatorConfig) -> NodeConfig:
+    """Return what the coordinator's process has in common with an edge node."""
+    return NodeConfig(
+        config.node, config.mesh, config.http, config.mqtt, config.intake, config.devices
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class HomeEdge:
+    """Section `edge` of a meter: the node that takes its readings."""
+
+    key: KeyBytes
+    """Only a receipt by this key lets the meter forget a reading."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedSource:
+    """Section `source` of a meter that plays a recording."""
+
+    kind: Literal["recorded"]
+    file: AbsolutePath
+    """CSV with `interval_end,import_register_wh,export_register_wh`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticSource:
+    """Section `source` of a meter in a home that is made up from a seed."""
+
+    kind: Literal["synthetic"]
+    home: NonNegative
+    """Number of the home; the seed of all that is drawn for it."""
+
+    profile_file: AbsolutePath
+    """Household load profile that all synthetic homes share."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeterConfig:
+    """All a meter is told."""
+
+    meter: Identity
+    edge: HomeEdge
+    source: RecordedSource | SyntheticSource
+    mqtt: Mqtt = Mqtt()
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerConfig:
+    """All the embedded broker is told."""
+
+    mqtt: Mqtt = Mqtt()
+
+
+Config = NodeConfig | CoordinatorConfig | MeterConfig | BrokerConfig
+
+
+def http_url(http: Http) -> str:
+    """Return the address people open in a browser."""
+    host = f"[{http.host}]" if ":" in http.host else http.host
+    return f"http://{host}:{http.port}"
+

@@ -1,0 +1,84 @@
+"""Serves an application on a socket, inside the loop of the node it answers for."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+from typing_extensions import override
+
+from api.exit_codes import ExitCode
+from api.failures import CommandError, Failure, FailureCode
+
+MAX_CONNECTIONS: Final = 256
+"""Open at once; beyond it the server itself answers 503."""
+
+KEEP_ALIVE_S: Final = 15
+SHUTDOWN_S: Final = 3
+"""What running requests have left when the node stops."""
+
+MAX_MESSAGE_SIZE: Final = 1_024
+"""Bytes of a WebSocket message to us: the stream takes none that means anything."""
+
+_BACKLOG: Final = 128
+
+
+class Server(uvicorn.Server):
+    """The server without its own signal handlers: the node decides when to stop."""
+
+    @override
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave all signals as they are."""
+        yield
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket; port 0 takes a free one.
+
+    Raises:
+        CommandError: The address is taken, or is not of this machine.
+    """
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise CommandError(
+            Failure(
+                FailureCode.PORT_IN_USE,
+                ExitCode.FAILED,
+                f"cannot listen on {host} port {port}",
+                error.strerror or str(error),
+                "stop what uses the port, or choose another with http.port",
+            )
+        ) from error
+
+
+async def serve(app: FastAPI, listener: socket.socket) -> None:
+    """Answer on `listener` until cancelled; then let running requests end, and close it."""
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        ws="websockets-sansio",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=SHUTDOWN_S,
+        ws_max_size=MAX_MESSAGE_SIZE,
+    )
+    server = Server(config)
+    async with asyncio.TaskGroup() as group:
+        serving = group.create_task(server.serve(sockets=[listener]))
+        try:
+            await asyncio.shield(serving)
+        except asyncio.CancelledError:
+            server.should_exit = True
+            await asyncio.wait({serving}, timeout=2 * SHUTDOWN_S)
+            raise

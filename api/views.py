@@ -1,0 +1,214 @@
+"""Turns what a node knows into the records of `json_forms`."""
+
+from typing import Any, assert_never
+
+import msgspec
+
+from api.json_forms import (
+    AddressJson,
+    CheckJson,
+    DataJson,
+    DeviceJson,
+    HaltedJson,
+    HealthJson,
+    IdentityJson,
+    InfoJson,
+    JournalledJson,
+    MilestoneJson,
+    MilestonePayloadJson,
+    OperationJson,
+    PayloadJson,
+    PeerJson,
+    ReadingsJson,
+    TransactionJson,
+)
+from api.service import (
+    AddressView,
+    Check,
+    CheckStatus,
+    DeviceView,
+    MilestoneView,
+    NodeInfo,
+    PeerView,
+    TransactionView,
+)
+from tangle.accounts import NO_ADDRESS
+from tangle.address import Address, address_of, encode_address
+from tangle.contracts import Contracts
+from tangle.transaction import (
+    MILESTONE_ISSUER,
+    Data,
+    Milestone,
+    MilestoneWitness,
+    Operation,
+    Payload,
+    ReadingBatch,
+    decode,
+)
+
+
+def info_json(info: NodeInfo) -> InfoJson:
+    """Return the JSON form of a node's information."""
+    halted = info.halted
+    return InfoJson(
+        network=info.network.hex(),
+        name=info.name,
+        node=info.node.hex(),
+        alias=info.alias,
+        role=info.role,
+        version=info.version,
+        work_per_byte=info.work_per_byte,
+        confirmed_index=info.confirmed_index,
+        confirmed_id=info.confirmed_id.hex(),
+        confirmed_at_ms=info.confirmed_at_ms,
+        state_root=info.state_root.hex(),
+        ledger_time_ms=info.ledger_time_ms,
+        tips=info.tips,
+        pending=info.pending,
+        transactions=info.transactions,
+        milestones=info.milestones,
+        halted=halted and HaltedJson(halted.index, halted.milestone_id.hex(), halted.report),
+    )
+
+
+def health_json(checks: tuple[Check, ...]) -> HealthJson:
+    """Return the JSON form of the checks, with the worst status."""
+    found = {check.status for check in checks}
+    worst = next(one for one in reversed(CheckStatus) if one in found | {CheckStatus.PASS})
+    return HealthJson(worst, [CheckJson(one.name, one.status, one.detail) for one in checks])
+
+
+def transaction_json(view: TransactionView, contracts: Contracts) -> TransactionJson:
+    """Return the JSON form of a transaction, with its payload decoded."""
+    transaction = decode(view.data).transaction
+    is_milestone = transaction.issuer == MILESTONE_ISSUER
+    return TransactionJson(
+        id=view.tx_id.hex(),
+        state=view.state,
+        reason=view.reason,
+        parents=[parent.hex() for parent in transaction.parents],
+        children=[child.hex() for child in view.children],
+        issuer=transaction.issuer.hex(),
+        issuer_address=None if is_milestone else encode_address(address_of(transaction.issuer)),
+        sequence=transaction.sequence,
+        issued_at_ms=transaction.issued_at_ms,
+        payload=payload_json(transaction.payload, contracts),
+        milestone_index=view.milestone_index,
+        attached_at_ms=view.attached_at_ms,
+        cumulative_weight=view.cumulative_weight,
+        bytes=view.data.hex(),
+    )
+
+
+def payload_json(payload: Payload, contracts: Contracts) -> PayloadJson:
+    """Return the JSON form of a payload; an operation's call is decoded by its contract."""
+    match payload:
+        case Data(label, data):
+            return DataJson("data", label, data.hex())
+        case ReadingBatch(meter, first, last, root):
+            address = encode_address(Address(meter))
+            return ReadingsJson("readings", address, first, last, root.hex())
+        case Operation(name, call):
+            contract = contracts.get(name)
+            fields = None if contract is None else call_json(contract.decode(call))
+            return OperationJson("operation", name, call.hex(), fields)
+        case Milestone():
+            return _milestone_payload_json(payload)
+        case _:
+            assert_never(payload)
+
+
+def call_json(call: msgspec.Struct) -> dict[str, Any]:
+    """Return the fields of a decoded call by name, with its tag as `call`; bytes as hex."""
+    tag = call.__struct_config__.tag
+    named = {name: _plain(getattr(call, name)) for name in call.__struct_fields__}
+    return named if tag is None else {"call": tag, **named}
+
+
+def milestone_json(view: MilestoneView) -> MilestoneJson:
+    """Return the JSON form of an applied milestone."""
+    signed = decode(view.data)
+    payload, witness = signed.transaction.payload, signed.witness
+    assert isinstance(payload, Milestone), view.tx_id.hex()
+    assert isinstance(witness, MilestoneWitness), view.tx_id.hex()
+    return MilestoneJson(
+        id=view.tx_id.hex(),
+        index=payload.index,
+        timestamp_ms=payload.timestamp_ms,
+        previous=payload.previous.hex(),
+        inclusion_root=payload.inclusion_root.hex(),
+        applied_root=payload.applied_root.hex(),
+        state_root=payload.state_root.hex(),
+        parents=[parent.hex() for parent in signed.transaction.parents],
+        signers=[one.key.hex() for one in witness.signatures],
+        attached_at_ms=view.attached_at_ms,
+        referenced=view.applied + view.no_value + view.ignored,
+        applied=view.applied,
+        no_value=view.no_value,
+        ignored=view.ignored,
+        bytes=view.data.hex(),
+    )
+
+
+def address_json(address: Address, view: AddressView) -> AddressJson:
+    """Return the JSON form of what an address holds."""
+    known = view.identity
+    identity = known and IdentityJson(
+        known.key.hex(), known.role, _address_text(known.owner), _address_text(known.edge)
+    )
+    return AddressJson(
+        encode_address(address), view.ent_uent, view.eeuro_ueur, view.next_sequence, identity
+    )
+
+
+def device_json(view: DeviceView) -> DeviceJson:
+    """Return the JSON form of a meter."""
+    kept = view.journalled
+    return DeviceJson(
+        address=encode_address(view.address),
+        owner=view.owner and _address_text(view.owner),
+        edge=view.edge and _address_text(view.edge),
+        registered=view.registered,
+        confirmed=view.confirmed,
+        twice=view.twice,
+        ranges=list(view.ranges),
+        journalled=kept
+        and JournalledJson(kept.count, kept.through, kept.import_wh, kept.export_wh),
+        audited=view.audited,
+    )
+
+
+def peer_json(view: PeerView) -> PeerJson:
+    """Return the JSON form of a peer."""
+    return PeerJson(
+        view.peer.hex(), view.alias, view.is_connected, view.last_heard_ms, view.confirmed_index
+    )
+
+
+def _milestone_payload_json(payload: Milestone) -> MilestonePayloadJson:
+    return MilestonePayloadJson(
+        "milestone",
+        payload.index,
+        payload.timestamp_ms,
+        payload.previous.hex(),
+        payload.inclusion_root.hex(),
+        payload.applied_root.hex(),
+        payload.state_root.hex(),
+    )
+
+
+def _address_text(address: bytes) -> str | None:
+    return None if address == NO_ADDRESS else encode_address(Address(address))
+
+
+def _plain(value: object) -> Any:  # noqa: ANN401 - JSON has no narrower type
+    """Return `value` of a canonical struct as JSON: a struct is named, bytes are hex."""
+    match value:
+        case bytes():
+            return value.hex()
+        case msgspec.Struct():
+            return call_json(value)
+        case tuple():
+            return [_plain(one) for one in value]
+        case _:
+            return value

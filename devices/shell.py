@@ -1,0 +1,439 @@
+"""Runs a meter: its outbox on disk, its connection to the broker, its signals.
+
+The only file of this package that does I/O. SIGTERM and SIGINT stop the meter at once (what it
+keeps is on disk), SIGUSR1 stops the measuring and lets it deliver the rest.
+"""
+
+import asyncio
+import fcntl
+import logging
+import random
+import secrets
+import signal
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from aiomqtt import Client, MqttError
+from typing_extensions import Self, assert_never
+
+from devices.meter import (
+    Finished,
+    Forget,
+    MeterCore,
+    MeterEffect,
+    MeterIdentity,
+    MeterLimits,
+    MeterState,
+    Publish,
+    Refused,
+    Store,
+)
+from devices.sources.household import MAX_PROFILE_SIZE, HouseholdProfile, decode_profile
+from devices.sources.recorded import MAX_RECORDING_SIZE, Recording, parse_recording
+from devices.sources.rows import ReadingSource, Registers
+from devices.topics import readings_topic, receipt_topic
+from tangle.address import Address, address_of
+from tangle.effects import Instant
+from tangle.errors import (
+    ForeignStoreError,
+    InvalidRecordingError,
+    MalformedBytesError,
+    UnavailableError,
+)
+
+BROKER_TIMEOUT_S: Final = 5.0
+"""For a connection, a subscription, one publication."""
+
+FIRST_PAUSE_S: Final = 0.2
+MAX_PAUSE_S: Final = 5.0
+"""Between two attempts to connect: doubles from the first to this."""
+
+MAX_WAIT_S: Final = 60.0
+"""Look at the clocks at least this often: they may have been set."""
+
+MAX_INBOX: Final = 64
+"""Receipts not yet looked at; the oldest goes first, for a newer one says more."""
+
+_SCHEMA_VERSION: Final = 1
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS readings (sequence INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS meter (
+    id INTEGER PRIMARY KEY CHECK (id = 0),
+    network BLOB NOT NULL, device BLOB NOT NULL,
+    produced INTEGER NOT NULL, receipted_through INTEGER NOT NULL,
+    import_wh INTEGER NOT NULL, export_wh INTEGER NOT NULL,
+    interval_end_ms INTEGER NOT NULL, finished INTEGER NOT NULL
+);
+"""
+
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class MeterConfig:
+    """What one meter process runs with."""
+
+    identity: MeterIdentity
+    outbox: Path
+    """SQLite file in the meter's data folder; made if it is not there."""
+
+    broker_host: str
+    broker_port: int
+    time_scale: int = 1
+    """Ledger milliseconds per wall millisecond."""
+
+    limits: MeterLimits = MeterLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxState:
+    """What another process can know of a meter."""
+
+    produced: int
+    receipted_through: int
+    """Highest receipted sequence; −1 for none."""
+
+    import_wh: int
+    export_wh: int
+    finished: bool
+    """The last run of the meter ended with everything receipted."""
+
+
+class Outbox:
+    """The readings that wait for their receipt, on disk. One process has it open for writing."""
+
+    def __init__(self, path: Path, network: bytes, device: Address) -> None:
+        """Open or make the file.
+
+        Raises:
+            UnavailableError: It cannot be written, or another process runs this meter.
+            ForeignStoreError: It is another meter's, or of another version.
+        """
+        self._path = path
+        try:
+            self._lock = path.with_name(path.name + ".lock").open("ab")
+        except OSError as error:
+            raise UnavailableError(f"outbox {path}: {error.strerror}") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._connection = sqlite3.connect(path)
+            self._prepare(network, device)
+        except BlockingIOError as error:
+            self._lock.close()
+            raise UnavailableError(f"outbox {path}: another process runs this meter") from error
+        except sqlite3.Error as error:
+            self._lock.close()
+            raise UnavailableError(f"outbox {path}: {error}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let another process have it."""
+        self._connection.close()
+        self._lock.close()
+
+    def _prepare(self, network: bytes, device: Address) -> None:
+        connection = self._connection
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version not in (0, _SCHEMA_VERSION):
+            raise ForeignStoreError(
+                f"outbox {self._path} has version {version}, not {_SCHEMA_VERSION}"
+            )
+        with connection:
+            connection.executescript(f"{_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION};")
+            connection.execute(
+                "INSERT OR IGNORE INTO meter VALUES (0, ?, ?, 0, -1, 0, 0, 0, 0)", (network, device)
+            )
+            connection.execute("UPDATE meter SET finished = 0")
+        owner = connection.execute("SELECT network, device FROM meter").fetchone()
+        if owner != (network, device):
+            raise ForeignStoreError(
+                f"outbox {self._path} is of device {owner[1].hex()} in network {owner[0].hex()},"
+                f" not of {device.hex()} in {network.hex()}"
+            )
+
+    def load(self) -> tuple[MeterState, Sequence[bytes]]:
+        """Return where the meter stopped, and the readings it keeps, in order."""
+        produced, through, import_wh, export_wh, end_ms = self._connection.execute(
+            "SELECT produced, receipted_through, import_wh, export_wh, interval_end_ms FROM meter"
+        ).fetchone()
+        kept = self._connection.execute("SELECT data FROM readings ORDER BY sequence").fetchall()
+        state = MeterState(produced, through, Registers(import_wh, export_wh), end_ms)
+        return state, [data for (data,) in kept]
+
+    def store(self, effect: Store) -> None:
+        """Add readings and move the state, in one durable commit."""
+        state = effect.state
+        with self._connection as connection:
+            connection.executemany(
+                "INSERT INTO readings VALUES (?, ?)",
+                [(reading.sequence, reading.data) for reading in effect.readings],
+            )
+            connection.execute(
+                "UPDATE meter SET produced = ?, import_wh = ?, export_wh = ?, interval_end_ms = ?",
+                (
+                    state.produced,
+                    state.registers.import_wh,
+                    state.registers.export_wh,
+                    state.interval_end_ms,
+                ),
+            )
+
+    def forget(self, through: int) -> None:
+        """Drop the receipted readings, in one durable commit."""
+        with self._connection as connection:
+            connection.execute("DELETE FROM readings WHERE sequence <= ?", (through,))
+            connection.execute("UPDATE meter SET receipted_through = ?", (through,))
+
+    def finish(self) -> None:
+        """Note that this run delivered everything."""
+        with self._connection as connection:
+            connection.execute("UPDATE meter SET finished = 1")
+
+
+def read_outbox_state(path: Path) -> OutboxState:
+    """Return where a meter stands, while it runs or after; changes nothing.
+
+    Raises:
+        UnavailableError: There is no outbox (the meter has not started yet), or no state in it.
+    """
+    try:
+        with closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        ) as connection:
+            row = connection.execute(
+                "SELECT produced, receipted_through, import_wh, export_wh, finished FROM meter"
+            ).fetchone()
+    except sqlite3.Error as error:
+        raise UnavailableError(f"outbox {path}: {error}") from error
+    if row is None:
+        raise UnavailableError(f"outbox {path}: the meter has not written its state yet")
+    produced, receipted_through, import_wh, export_wh, finished = row
+    return OutboxState(produced, receipted_through, import_wh, export_wh, bool(finished))
+
+
+def read_recording(path: Path) -> Recording:
+    """Return the recording in a CSV file. Raises `InvalidRecordingError` with the file's name."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return parse_recording(file.read(MAX_RECORDING_SIZE + 1))
+    except OSError as error:
+        raise InvalidRecordingError(f"recording {path}: {error.strerror}") from error
+    except (InvalidRecordingError, UnicodeDecodeError) as error:
+        raise InvalidRecordingError(f"recording {path}: {error}") from error
+
+
+def read_profile(path: Path) -> HouseholdProfile:
+    """Return the household profile in a file, as `encode_profile` wrote it.
+
+    Raises:
+        MalformedBytesError: Not a profile; names the file.
+        UnavailableError: It cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return decode_profile(file.read(MAX_PROFILE_SIZE + 1))
+    except OSError as error:
+        raise UnavailableError(f"household profile {path}: {error.strerror}") from error
+    except MalformedBytesError as error:
+        raise MalformedBytesError(f"household profile {path}: {error}") from error
+
+
+async def run_meter(
+    config: MeterConfig,
+    source: ReadingSource,
+    now: Callable[[], Instant],
+    *,
+    measure: bool = True,
+) -> None:
+    """Measure and deliver until the source has ended and all is receipted, or a signal comes.
+
+    Must run in the main thread: it takes SIGTERM, SIGINT and SIGUSR1.
+
+    Args:
+        config: Who the meter is, where it keeps its readings and whom it posts them to.
+        source: Where its registers come from.
+        now: Both clocks.
+        measure: `False` delivers what is kept and makes no new reading, as after SIGUSR1.
+
+    Raises:
+        UnavailableError: The outbox cannot be written, or another process has it.
+        ForeignStoreError: The outbox is another meter's.
+        InvalidRecordingError: The source does not continue what was measured before.
+    """
+    identity = config.identity
+    device = address_of(identity.key.public)
+    with Outbox(config.outbox, identity.network, device) as outbox:
+        state, kept = outbox.load()
+        core = MeterCore(identity, source, state, kept, config.limits)
+        runner = _Runner(config, core, outbox, now)
+        if not measure:
+            runner.stop_measuring()
+        handlers = {
+            signal.SIGTERM: runner.stop,
+            signal.SIGINT: runner.stop,
+            signal.SIGUSR1: runner.stop_measuring,
+        }
+        loop = asyncio.get_running_loop()
+        for number, handler in handlers.items():
+            loop.add_signal_handler(number, handler)
+        try:
+            await runner.run()
+        except asyncio.CancelledError:
+            if not runner.is_stopping:
+                raise
+        finally:
+            for number in handlers:
+                loop.remove_signal_handler(number)
+
+
+class _Runner:
+    """One run of one meter. Only its task touches the core; signals leave a note and wake it."""
+
+    def __init__(
+        self, config: MeterConfig, core: MeterCore, outbox: Outbox, now: Callable[[], Instant]
+    ) -> None:
+        network, device = config.identity.network, address_of(config.identity.key.public)
+        self._config = config
+        self._core = core
+        self._outbox = outbox
+        self._now = now
+        self._readings_topic = readings_topic(network, device)
+        self._receipt_topic = receipt_topic(network, device)
+        self._name = device.hex()[:12]
+        self._task: asyncio.Task[object] | None = None
+        self._wake = asyncio.Event()
+        self._inbox: deque[bytes] = deque(maxlen=MAX_INBOX)
+        self._measuring = True
+        self._finished = False
+        self._refused = 0
+        self.is_stopping = False
+
+    def stop(self) -> None:
+        """End the run where it stands."""
+        self.is_stopping = True
+        if self._task is not None:
+            self._task.cancel()
+
+    def stop_measuring(self) -> None:
+        """Make no more readings; the run ends when the rest is delivered."""
+        self._measuring = False
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Keep connected, and measure while there is no connection."""
+        self._task = asyncio.current_task()
+        pause_s = FIRST_PAUSE_S
+        while not (self._finished or self.is_stopping):
+            served_at_ms = self._now().wall_ms
+            try:
+                await self._serve()
+            except MqttError as error:
+                self._log_loss(error)
+            except ExceptionGroup as group:
+                broken = group.split(MqttError)[1]
+                if broken is not None:
+                    raise broken.exceptions[0] from None
+                self._log_loss(group.exceptions[0])
+            self._core.disconnected()
+            if self._now().wall_ms - served_at_ms > 2_000 * BROKER_TIMEOUT_S:
+                pause_s = FIRST_PAUSE_S  # it was a real connection
+            with suppress(TimeoutError):
+                # jitter, so that the meters of a street do not come back all at once
+                async with asyncio.timeout(random.uniform(0.5, 1.0) * pause_s):
+                    await self._drive(None)
+            pause_s = min(2 * pause_s, MAX_PAUSE_S)
+
+    async def _serve(self) -> None:
+        """Deliver over one connection until it is lost or the run is over."""
+        client = Client(
+            self._config.broker_host,
+            self._config.broker_port,
+            # a new name each time: amqtt keeps a broken connection of the same name alive
+            identifier=f"m{self._name}-{secrets.token_hex(4)}",
+            timeout=BROKER_TIMEOUT_S,
+            max_queued_incoming_messages=MAX_INBOX,
+        )
+        async with client:
+            await client.subscribe(self._receipt_topic, qos=1)
+            async with asyncio.TaskGroup() as group:
+                collecting = group.create_task(self._collect(client))
+                await self._perform(self._core.connected(self._now()), client)
+                await self._drive(client)
+                collecting.cancel()
+
+    async def _collect(self, client: Client) -> None:
+        """Put receipts into the inbox. Raises `MqttError` when the connection is lost."""
+        async for message in client.messages:
+            # amqtt hands a new client what other clients have subscribed to as well
+            if message.topic.value == self._receipt_topic and isinstance(message.payload, bytes):
+                self._inbox.append(message.payload)
+                self._wake.set()
+
+    async def _drive(self, client: Client | None) -> None:
+        """Feed the core with receipts, notes and time until the run is over."""
+        while not self._finished:
+            self._wake.clear()
+            await self._perform(self._core.tick(self._now()), client)
+            while self._inbox and not self._finished:
+                await self._perform(self._core.receive(self._inbox.popleft(), self._now()), client)
+            if not self._measuring:
+                await self._perform(self._core.stop_measuring(), client)
+            if not self._finished:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), self._wait_s())
+
+    def _wait_s(self) -> float:
+        """Return the seconds until the core wants to be called again."""
+        deadline, now = self._core.next_deadline(), self._now()
+        waits_ms = [MAX_WAIT_S * 1_000]
+        if deadline.wall_ms is not None:
+            waits_ms.append(deadline.wall_ms - now.wall_ms)
+        if deadline.ledger_ms is not None:
+            waits_ms.append((deadline.ledger_ms - now.ledger_ms) / self._config.time_scale)
+        return max(min(waits_ms), 1) / 1_000
+
+    async def _perform(self, effects: Sequence[MeterEffect], client: Client | None) -> None:
+        """Carry out what the core asks for, in order."""
+        for effect in effects:
+            match effect:
+                case Store():
+                    self._outbox.store(effect)
+                case Publish(reading):
+                    assert client is not None, "the core publishes only while connected"
+                    # one after the other: the broker's acknowledgement is the back-pressure
+                    await client.publish(self._readings_topic, reading.data, qos=1)
+                case Forget(through):
+                    self._outbox.forget(through)
+                case Refused(error):
+                    self._log_refusal(error)
+                case Finished():
+                    self._outbox.finish()
+                    self._finished = True
+                case _:
+                    assert_never(effect)
+
+    def _log_loss(self, error: BaseException) -> None:
+        _log.info("meter %s: no connection to the broker: %s", self._name, error)
+
+    def _log_refusal(self, error: Exception) -> None:
+        self._refused += 1
+        if self._refused & (self._refused - 1) == 0:  # 1st, 2nd, 4th …: a flood fills no log
+            _log.warning("meter %s refused receipt %d: %s", self._name, self._refused, error)

@@ -1,0 +1,1 @@
+"""Where a meter's registers come from: a recording, or a synthetic home."""

@@ -1,0 +1,97 @@
+"""The spellings under which a journal keeps what is no transaction: outcomes and evidence."""
+
+from typing import Annotated, Final
+
+import msgspec
+
+from tangle.codec import Decoder, encode
+from tangle.effects import Halted
+from tangle.outcomes import Applied, Event, Ignored, NoValue, Outcome, Reason
+from tangle.transaction import Counter, HashField, TransactionId
+
+MAX_OUTCOME_SIZE: Final = 2**20
+"""Of one stored outcome: far beyond the events that one operation of 16 KiB can cause."""
+
+MAX_HALTED_SIZE: Final = 16 * 2**20
+"""Of the stored evidence: far beyond a report and some milestones of 32 KiB."""
+
+
+class StoredEvent(msgspec.Struct, frozen=True, array_like=True):
+    """`tangle.outcomes.Event`."""
+
+    name: str
+    fields: tuple[tuple[str, str | int], ...]
+
+
+class StoredApplied(msgspec.Struct, frozen=True, array_like=True, tag="applied"):
+    """`tangle.outcomes.Applied`."""
+
+    events: tuple[StoredEvent, ...]
+
+
+class StoredNoValue(msgspec.Struct, frozen=True, array_like=True, tag="no-value"):
+    """`tangle.outcomes.NoValue`."""
+
+
+class StoredIgnored(msgspec.Struct, frozen=True, array_like=True, tag="ignored"):
+    """`tangle.outcomes.Ignored`."""
+
+    reason: Reason
+
+
+StoredOutcome = StoredApplied | StoredNoValue | StoredIgnored
+
+
+class StoredHalted(msgspec.Struct, frozen=True, array_like=True):
+    """`tangle.effects.Halted`."""
+
+    index: Counter
+    milestone_id: HashField
+    report: str
+    evidence: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=64)]
+
+
+# A union is no `type` to a type checker, though msgspec takes one: hence the wrapping struct.
+class _OutcomeRecord(msgspec.Struct, frozen=True, array_like=True):
+    outcome: StoredOutcome
+
+
+_outcomes: Final = Decoder(_OutcomeRecord, "stored outcome", MAX_OUTCOME_SIZE)
+_halts: Final = Decoder(StoredHalted, "stored evidence", MAX_HALTED_SIZE)
+
+
+def encode_outcome(outcome: Outcome) -> bytes:
+    """Return the canonical bytes of what became of a transaction."""
+    return encode(_OutcomeRecord(_stored(outcome)))
+
+
+def decode_outcome(data: bytes) -> Outcome:
+    """Parse what `encode_outcome` wrote. Raises `MalformedBytesError`."""
+    match _outcomes.decode(data).outcome:
+        case StoredApplied(events):
+            return Applied(tuple(Event(event.name, event.fields) for event in events))
+        case StoredNoValue():
+            return NoValue()
+        case StoredIgnored(reason):
+            return Ignored(reason)
+
+
+def encode_halted(halted: Halted) -> bytes:
+    """Return the canonical bytes of the evidence for which confirmation stopped."""
+    return encode(StoredHalted(halted.index, halted.milestone_id, halted.report, halted.evidence))
+
+
+def decode_halted(data: bytes) -> Halted:
+    """Parse what `encode_halted` wrote. Raises `MalformedBytesError`."""
+    stored = _halts.decode(data)
+    return Halted(stored.index, TransactionId(stored.milestone_id), stored.report, stored.evidence)
+
+
+def _stored(outcome: Outcome) -> StoredOutcome:
+    match outcome:
+        case Applied(events):
+            return StoredApplied(tuple(StoredEvent(event.name, event.fields) for event in events))
+        case NoValue():
+            return StoredNoValue()
+        case Ignored(reason):
+            return StoredIgnored(reason)

@@ -1,0 +1,249 @@
+"""The SQLite file of a node's data folder: how it is locked, recognised and kept durable.
+
+Says nothing of what is in it: see `edge.journal`.
+"""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from tangle.errors import (
+    DamagedStoreError,
+    ForeignStoreError,
+    MalformedBytesError,
+    StorageError,
+    TanglewattError,
+)
+from tangle.transaction import NETWORK_SIZE
+
+JOURNAL_NAME: Final = "journal.sqlite3"
+LOCK_NAME: Final = "journal.lock"
+APPLICATION_ID: Final = 0x54574A31
+"""`TWJ1`, in the header of the file: how a journal is told from any other SQLite file."""
+
+SCHEMA_VERSION: Final = 1
+BUSY_TIMEOUT_MS: Final = 1_000
+"""For a reader beside us (a backup, `sqlite3` by hand); no second writer ever gets this far."""
+
+_SCHEMA: Final = (
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
+    # Bodies apart from the marks, so that confirming rewrites 60 bytes and not the whole vertex.
+    "CREATE TABLE bodies (number INTEGER PRIMARY KEY, data BLOB NOT NULL)",
+    "CREATE TABLE transactions (number INTEGER PRIMARY KEY, tx_id BLOB NOT NULL UNIQUE,"
+    " attached_at_ms INTEGER NOT NULL, milestone_index INTEGER, position INTEGER, outcome BLOB)",
+    "CREATE INDEX pending ON transactions (number) WHERE milestone_index IS NULL",
+    "CREATE UNIQUE INDEX referenced ON transactions (milestone_index, position)"
+    " WHERE milestone_index IS NOT NULL",
+    "CREATE TABLE milestones (milestone_index INTEGER PRIMARY KEY, tx_id BLOB NOT NULL,"
+    " timestamp_ms INTEGER NOT NULL, state_root BLOB NOT NULL)",
+    "CREATE TABLE ledger (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE meters (device BLOB PRIMARY KEY, first_sequence INTEGER NOT NULL,"
+    " last_sequence INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE readings (device BLOB NOT NULL, sequence INTEGER NOT NULL,"
+    " sealed BLOB NOT NULL, PRIMARY KEY (device, sequence)) WITHOUT ROWID",
+    "CREATE TABLE reading_batches (tx_id BLOB PRIMARY KEY, device BLOB NOT NULL,"
+    " first_sequence INTEGER NOT NULL, last_sequence INTEGER NOT NULL,"
+    " issuer_sequence INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX batches_by_device ON reading_batches (device, first_sequence)",
+)
+
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
+_UNAVAILABLE: Final = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PROTOCOL,
+    }
+)
+_PRIMARY_CODE: Final = 0xFF
+
+Value = bytes | int | str
+"""What a statement is given."""
+
+
+class Storage:
+    """One open file, held by this process alone.
+
+    Calls may come from any thread, but only one at a time: the owner sees to that.
+    """
+
+    def __init__(self, folder: Path, network: bytes) -> None:
+        """Open the file in `folder`, or create both.
+
+        Args:
+            folder: Data folder of one node.
+            network: First 8 bytes of the genesis hash.
+
+        Raises:
+            StorageError: Read-only, full, failing, or held by another process.
+            ForeignStoreError: The file belongs to another network, schema or program.
+            DamagedStoreError: The file is no SQLite file, or no longer a sound one.
+        """
+        assert len(network) == NETWORK_SIZE, f"network id of {len(network)} bytes"
+        self.path = folder / JOURNAL_NAME
+        self._lock = _lock_folder(folder)
+        try:
+            with self.reported():
+                # Statements are grouped by `transaction` alone, never by the driver.
+                self._connection = sqlite3.connect(
+                    self.path, isolation_level=None, check_same_thread=False
+                )
+        except BaseException:
+            os.close(self._lock)
+            raise
+        try:
+            with self.reported():
+                self._prepare(network)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file and let others have the folder. May be called twice."""
+        self._connection.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Run a block as one durable commit: on any error nothing of it is there.
+
+        Raises:
+            StorageError: The disk is full, read-only or failing.
+            DamagedStoreError: The file is no longer a sound one.
+        """
+        with self.reported():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            finally:
+                if self._connection.in_transaction:  # SQLite may have rolled back by itself
+                    self._connection.execute("ROLLBACK")
+
+    def rows(self, statement: str, values: Sequence[Value] = ()) -> list[tuple[Any, ...]]:
+        """Return all rows of a query. Raises as `transaction` does."""
+        with self.reported():
+            return self._connection.execute(statement, values).fetchall()
+
+    def row(self, statement: str, values: Sequence[Value] = ()) -> tuple[Any, ...] | None:
+        """Return the first row of a query, `None` if there is none. Raises as `transaction`."""
+        with self.reported():
+            found: tuple[Any, ...] | None = self._connection.execute(statement, values).fetchone()
+            return found
+
+    @contextmanager
+    def reported(self) -> Iterator[None]:
+        """Turn errors of the disk and of the stored bytes into ours, with the path."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            translated = self._translated(error)
+            if translated is None:  # a broken rule of our own schema: a bug
+                raise
+            raise translated from error
+        except MalformedBytesError as error:
+            raise DamagedStoreError(f"{self.path}: {error}") from error
+
+    def _translated(self, error: sqlite3.Error) -> TanglewattError | None:
+        # Errors that the driver raises by itself (a closed connection) carry no code.
+        code = getattr(error, "sqlite_errorcode", None)
+        if code is None:
+            return None
+        if code & _PRIMARY_CODE in _DAMAGED:
+            return DamagedStoreError(f"{self.path}: not a sound journal: {error}")
+        if code & _PRIMARY_CODE in _UNAVAILABLE:
+            name = getattr(error, "sqlite_errorname", code)
+            return StorageError(f"{self.path}: the disk refuses: {error} ({name})")
+        return None
+
+    def _prepare(self, network: bytes) -> None:
+        execute = self._connection.execute
+        execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        tables = execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        found = execute("PRAGMA application_id").fetchone()[0]
+        is_fresh = tables == 0 and found == 0
+        if not is_fresh and found != APPLICATION_ID:
+            raise ForeignStoreError(
+                f"{self.path}: application id {found:#x}: a journal has {APPLICATION_ID:#x}"
+            )
+        if is_fresh:
+            self.path.chmod(0o600)  # before -wal and -shm come, which take its mode
+        mode = execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        if mode != "wal":
+            raise StorageError(f"{self.path}: journal mode {mode!r}: this disk cannot hold a WAL")
+        execute("PRAGMA synchronous = FULL")
+        if is_fresh:
+            self._create(network)
+        self._verify_identity(network)
+
+    def _create(self, network: bytes) -> None:
+        with self.transaction() as connection:
+            for statement in _SCHEMA:
+                connection.execute(statement)
+            connection.execute("INSERT INTO meta VALUES ('network', ?)", (network,))
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def _verify_identity(self, network: bytes) -> None:
+        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        if version != SCHEMA_VERSION:
+            raise ForeignStoreError(
+                f"{self.path}: schema version {version}: this program reads {SCHEMA_VERSION}"
+            )
+        row = self._connection.execute("SELECT value FROM meta WHERE name = 'network'").fetchone()
+        if row is None:
+            raise DamagedStoreError(f"{self.path}: it does not say which network it is of")
+        if row[0] != network:
+            raise ForeignStoreError(
+                f"{self.path}: a journal of network {row[0].hex()}, not of {network.hex()}"
+            )
+
+
+def _lock_folder(folder: Path) -> int:
+    """Return the descriptor that holds the folder for this process; the kernel frees it."""
+    path = folder / LOCK_NAME
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StorageError(
+            f"{folder}: a node must be able to write its data folder: {error.strerror}"
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.truncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode("ascii"))
+    except BlockingIOError as error:
+        holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
+        os.close(descriptor)
+        raise StorageError(
+            f"{folder}: process {holder or 'unknown'} holds it: two nodes never share a folder"
+        ) from error
+    except OSError as error:
+        os.close(descriptor)
+        raise StorageError(f"{path}: cannot be locked: {error.strerror}") from error
+    return descriptor
