@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
@@ -13,8 +13,6 @@ from tangle.keys import KEY_SIZE, SIGNATURE_SIZE
 MAX_ALIAS_SIZE: Final = 64
 MAX_PATH_SIZE: Final = 4_096
 """What Linux takes for a path."""
-
-V = TypeVar("V")
 
 
 def _hex(size: int) -> Callable[[object], bytes]:
@@ -74,3 +72,9 @@ Endpoint = Annotated[str, Field(pattern=r"^(tcp|tls|quic)/[^\s/]+:[0-9]{1,5}$", 
 IntervalMs = Annotated[int, Field(ge=10, le=3_600_000)]
 
 NonNegative = Annotated[int, Field(ge=0, le=2**31)]
+
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
+"""Of whatever is drawn at random; as large as an integer of TOML may be."""
+
+DeviceRole = Literal["member", "meter"]
+"""What a device may be registered as (`access.device.DeviceRole`)."""

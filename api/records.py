@@ -11,15 +11,16 @@ from api.config_fields import (
     AbsolutePath,
     AddressBytes,
     Alias,
+    DeviceRole,
     Endpoint,
     Host,
     IntervalMs,
     KeyBytes,
     NonNegative,
     Port,
+    Seed,
     SignatureBytes,
 )
-from tangle.genesis import Role
 
 LOOPBACK: Final = "127.0.0.1"
 """Anything wider is asked for."""
@@ -90,7 +91,7 @@ class Enrolment:
 
     key: KeyBytes
     owner: AddressBytes
-    role: Role
+    role: DeviceRole
     proof: SignatureBytes
     """The device's own signature, so that nobody enrols a key that is not theirs."""
 
@@ -157,8 +158,11 @@ class SyntheticSource:
     """Section `source` of a meter in a home that is made up from a seed."""
 
     kind: Literal["synthetic"]
+    seed: Seed
+    """Of the community: the weather and all that is drawn for its homes."""
+
     home: NonNegative
-    """Number of the home; the seed of all that is drawn for it."""
+    """Number of the home."""
 
     profile_file: AbsolutePath
     """Household load profile that all synthetic homes share."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from api.problems import PROBLEM_TYPE, Problem
+from api.problems import Problem
 from api.service import NodeService
 
 API: Final = "/api/v1"

@@ -77,7 +77,7 @@ async def serve(app: FastAPI, listener: socket.socket) -> None:
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(server.serve(sockets=[listener]))
         try:
-            await asyncio.shield(serving)
+            await asyncio.wait({serving})
         except asyncio.CancelledError:
             server.should_exit = True
             await asyncio.wait({serving}, timeout=2 * SHUTDOWN_S)

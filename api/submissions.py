@@ -11,7 +11,7 @@ from tangle.codec import Decoder, encode
 from tangle.contracts import Rules
 from tangle.errors import InvalidError, InvalidRequestError, MissingWorkError
 from tangle.hashing import HASH_SIZE
-from tangle.keys import KEY_SIZE, SIGNATURE_SIZE, verify
+from tangle.keys import KEY_SIZE, SIGNATURE_SIZE, PublicKey, verify
 from tangle.transaction import (
     MAX_CALL_SIZE,
     MAX_DATA_SIZE,
@@ -26,6 +26,7 @@ from tangle.transaction import (
     ReadingBatch,
     SignedTransaction,
     Transaction,
+    TransactionId,
     decode_fields,
     preimage,
     transaction_id,
@@ -160,7 +161,9 @@ def parse_json(body: bytes) -> tuple[Item, ...]:
     """
     form = _parsed(_bodies, body, "body")
     _require_count(len(form.transactions))
-    return tuple(_item(bytes(raw), at, does_work=form.work) for at, raw in enumerate(form.transactions))
+    return tuple(
+        _item(bytes(raw), at, does_work=form.work) for at, raw in enumerate(form.transactions)
+    )
 
 
 def verify_unworked(item: Unworked, rules: Rules) -> None:
@@ -217,10 +220,10 @@ def _transaction(form: FieldsForm, what: str) -> Transaction:
         form.version,
         from_hex(form.network, f"{what}.network", size=NETWORK_SIZE),
         tuple(
-            from_hex(parent, f"{what}.parents[{at}]", size=HASH_SIZE)
+            TransactionId(from_hex(parent, f"{what}.parents[{at}]", size=HASH_SIZE))
             for at, parent in enumerate(form.parents)
         ),
-        from_hex(form.issuer, f"{what}.issuer", size=KEY_SIZE),
+        PublicKey(from_hex(form.issuer, f"{what}.issuer", size=KEY_SIZE)),
         form.sequence,
         form.issued_at_ms,
         _payload(form.payload, f"{what}.payload"),

@@ -27,14 +27,16 @@ from api.service import (
     Check,
     CheckStatus,
     DeviceView,
+    JournalledReadings,
     MilestoneView,
     NodeInfo,
     PeerView,
     TransactionView,
 )
-from tangle.accounts import NO_ADDRESS
+from tangle.accounts import NO_ADDRESS, Identity
 from tangle.address import Address, address_of, encode_address
 from tangle.contracts import Contracts
+from tangle.effects import Halted
 from tangle.transaction import (
     MILESTONE_ISSUER,
     Data,
@@ -49,7 +51,6 @@ from tangle.transaction import (
 
 def info_json(info: NodeInfo) -> InfoJson:
     """Return the JSON form of a node's information."""
-    halted = info.halted
     return InfoJson(
         network=info.network.hex(),
         name=info.name,
@@ -67,7 +68,7 @@ def info_json(info: NodeInfo) -> InfoJson:
         pending=info.pending,
         transactions=info.transactions,
         milestones=info.milestones,
-        halted=halted and HaltedJson(halted.index, halted.milestone_id.hex(), halted.report),
+        halted=None if info.halted is None else _halted_json(info.halted),
     )
 
 
@@ -152,28 +153,26 @@ def milestone_json(view: MilestoneView) -> MilestoneJson:
 
 def address_json(address: Address, view: AddressView) -> AddressJson:
     """Return the JSON form of what an address holds."""
-    known = view.identity
-    identity = known and IdentityJson(
-        known.key.hex(), known.role, _address_text(known.owner), _address_text(known.edge)
-    )
     return AddressJson(
-        encode_address(address), view.ent_uent, view.eeuro_ueur, view.next_sequence, identity
+        encode_address(address),
+        view.ent_uent,
+        view.eeuro_ueur,
+        view.next_sequence,
+        None if view.identity is None else _identity_json(view.identity),
     )
 
 
 def device_json(view: DeviceView) -> DeviceJson:
     """Return the JSON form of a meter."""
-    kept = view.journalled
     return DeviceJson(
         address=encode_address(view.address),
-        owner=view.owner and _address_text(view.owner),
-        edge=view.edge and _address_text(view.edge),
+        owner=None if view.owner is None else encode_address(view.owner),
+        edge=None if view.edge is None else encode_address(view.edge),
         registered=view.registered,
         confirmed=view.confirmed,
         twice=view.twice,
         ranges=list(view.ranges),
-        journalled=kept
-        and JournalledJson(kept.count, kept.through, kept.import_wh, kept.export_wh),
+        journalled=None if view.journalled is None else _journalled_json(view.journalled),
         audited=view.audited,
     )
 
@@ -183,6 +182,19 @@ def peer_json(view: PeerView) -> PeerJson:
     return PeerJson(
         view.peer.hex(), view.alias, view.is_connected, view.last_heard_ms, view.confirmed_index
     )
+
+
+def _halted_json(halted: Halted) -> HaltedJson:
+    return HaltedJson(halted.index, halted.milestone_id.hex(), halted.report)
+
+
+def _identity_json(known: Identity) -> IdentityJson:
+    owner, edge = _address_text(known.owner), _address_text(known.edge)
+    return IdentityJson(known.key.hex(), known.role, owner, edge)
+
+
+def _journalled_json(kept: JournalledReadings) -> JournalledJson:
+    return JournalledJson(kept.count, kept.through, kept.import_wh, kept.export_wh)
 
 
 def _milestone_payload_json(payload: Milestone) -> MilestonePayloadJson:

@@ -12,15 +12,14 @@ import secrets
 import signal
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, Self, assert_never
 
 from aiomqtt import Client, MqttError
-from typing_extensions import Self, assert_never
 
 from devices.meter import (
     Finished,
@@ -88,7 +87,7 @@ class MeterConfig:
     time_scale: int = 1
     """Ledger milliseconds per wall millisecond."""
 
-    limits: MeterLimits = MeterLimits()
+    limits: MeterLimits = field(default_factory=MeterLimits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,24 +111,16 @@ class Outbox:
         """Open or make the file.
 
         Raises:
-            UnavailableError: It cannot be written, or another process runs this meter.
+            UnavailableError: It cannot be written, or another process has it open.
             ForeignStoreError: It is another meter's, or of another version.
         """
         self._path = path
-        try:
-            self._lock = path.with_name(path.name + ".lock").open("ab")
-        except OSError as error:
-            raise UnavailableError(f"outbox {path}: {error.strerror}") from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._connection = sqlite3.connect(path)
+        with ExitStack() as opened, self._naming_errors():
+            lock = opened.enter_context(path.with_name(path.name + ".lock").open("ab"))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._connection = opened.enter_context(closing(sqlite3.connect(path)))
             self._prepare(network, device)
-        except BlockingIOError as error:
-            self._lock.close()
-            raise UnavailableError(f"outbox {path}: another process runs this meter") from error
-        except sqlite3.Error as error:
-            self._lock.close()
-            raise UnavailableError(f"outbox {path}: {error}") from error
+            self._opened = opened.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -144,8 +135,7 @@ class Outbox:
 
     def close(self) -> None:
         """Let another process have it."""
-        self._connection.close()
-        self._lock.close()
+        self._opened.close()
 
     def _prepare(self, network: bytes, device: Address) -> None:
         connection = self._connection
@@ -156,18 +146,31 @@ class Outbox:
             raise ForeignStoreError(
                 f"outbox {self._path} has version {version}, not {_SCHEMA_VERSION}"
             )
+        connection.executescript(f"{_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION};")
         with connection:
-            connection.executescript(f"{_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION};")
             connection.execute(
                 "INSERT OR IGNORE INTO meter VALUES (0, ?, ?, 0, -1, 0, 0, 0, 0)", (network, device)
             )
-            connection.execute("UPDATE meter SET finished = 0")
         owner = connection.execute("SELECT network, device FROM meter").fetchone()
         if owner != (network, device):
             raise ForeignStoreError(
                 f"outbox {self._path} is of device {owner[1].hex()} in network {owner[0].hex()},"
                 f" not of {device.hex()} in {network.hex()}"
             )
+        with connection:
+            connection.execute("UPDATE meter SET finished = 0")
+
+    @contextmanager
+    def _naming_errors(self) -> Iterator[None]:
+        """Turn what file system and database say into `UnavailableError` with the path."""
+        try:
+            yield
+        except BlockingIOError as error:
+            raise UnavailableError(f"outbox {self._path}: another process has it open") from error
+        except OSError as error:
+            raise UnavailableError(f"outbox {self._path}: {error.strerror}") from error
+        except sqlite3.Error as error:
+            raise UnavailableError(f"outbox {self._path}: {error}") from error
 
     def load(self) -> tuple[MeterState, Sequence[bytes]]:
         """Return where the meter stopped, and the readings it keeps, in order."""
@@ -181,7 +184,7 @@ class Outbox:
     def store(self, effect: Store) -> None:
         """Add readings and move the state, in one durable commit."""
         state = effect.state
-        with self._connection as connection:
+        with self._naming_errors(), self._connection as connection:
             connection.executemany(
                 "INSERT INTO readings VALUES (?, ?)",
                 [(reading.sequence, reading.data) for reading in effect.readings],
@@ -198,13 +201,13 @@ class Outbox:
 
     def forget(self, through: int) -> None:
         """Drop the receipted readings, in one durable commit."""
-        with self._connection as connection:
+        with self._naming_errors(), self._connection as connection:
             connection.execute("DELETE FROM readings WHERE sequence <= ?", (through,))
             connection.execute("UPDATE meter SET receipted_through = ?", (through,))
 
     def finish(self) -> None:
         """Note that this run delivered everything."""
-        with self._connection as connection:
+        with self._naming_errors(), self._connection as connection:
             connection.execute("UPDATE meter SET finished = 1")
 
 
@@ -274,7 +277,7 @@ async def run_meter(
         measure: `False` delivers what is kept and makes no new reading, as after SIGUSR1.
 
     Raises:
-        UnavailableError: The outbox cannot be written, or another process has it.
+        UnavailableError: The outbox cannot be written, or another process has it open.
         ForeignStoreError: The outbox is another meter's.
         InvalidRecordingError: The source does not continue what was measured before.
     """
@@ -323,6 +326,7 @@ class _Runner:
         self._inbox: deque[bytes] = deque(maxlen=MAX_INBOX)
         self._measuring = True
         self._finished = False
+        self._pause_s = FIRST_PAUSE_S
         self._refused = 0
         self.is_stopping = False
 
@@ -340,9 +344,7 @@ class _Runner:
     async def run(self) -> None:
         """Keep connected, and measure while there is no connection."""
         self._task = asyncio.current_task()
-        pause_s = FIRST_PAUSE_S
         while not (self._finished or self.is_stopping):
-            served_at_ms = self._now().wall_ms
             try:
                 await self._serve()
             except MqttError as error:
@@ -353,13 +355,11 @@ class _Runner:
                     raise broken.exceptions[0] from None
                 self._log_loss(group.exceptions[0])
             self._core.disconnected()
-            if self._now().wall_ms - served_at_ms > 2_000 * BROKER_TIMEOUT_S:
-                pause_s = FIRST_PAUSE_S  # it was a real connection
             with suppress(TimeoutError):
                 # jitter, so that the meters of a street do not come back all at once
-                async with asyncio.timeout(random.uniform(0.5, 1.0) * pause_s):
+                async with asyncio.timeout(random.uniform(0.5, 1.0) * self._pause_s):
                     await self._drive(None)
-            pause_s = min(2 * pause_s, MAX_PAUSE_S)
+            self._pause_s = min(2 * self._pause_s, MAX_PAUSE_S)
 
     async def _serve(self) -> None:
         """Deliver over one connection until it is lost or the run is over."""
@@ -422,6 +422,7 @@ class _Runner:
                     await client.publish(self._readings_topic, reading.data, qos=1)
                 case Forget(through):
                     self._outbox.forget(through)
+                    self._pause_s = FIRST_PAUSE_S  # a connection that serves its purpose
                 case Refused(error):
                     self._log_refusal(error)
                 case Finished():

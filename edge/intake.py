@@ -5,8 +5,8 @@ publishes receipts. Until then nothing here has changed, so a failed commit leav
 the meter, which had no receipt, posts again.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import ChainMap, Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +24,11 @@ from tangle.keys import PublicKey
 MAX_HOMED_DEVICES: Final = 100_000
 """Meters that one edge node serves: what it keeps of each fits a few hundred bytes."""
 
+START_PATIENCE_MS: Final = 10_000
+"""How long a first reading above the floor waits for a lower one. A receipt covers all below it,
+and a node that subscribes in the middle of a meter's round sees its end first. Rounds start at
+the oldest reading kept and come every few seconds: what still starts there is the oldest."""
+
 
 @dataclass(frozen=True, slots=True)
 class HomedDevice:
@@ -34,8 +39,8 @@ class HomedDevice:
     """Newest journalled reading; `None` if there is none."""
 
     floor: int = 0
-    """Lowest sequence to begin with while there is none: one above what the ledger shows as
-    taken. A node that lost its disk must not commit to a reading a second time."""
+    """Where to begin while there is none: one above what the ledger shows as taken. A node that
+    lost its disk must not commit to a reading a second time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +67,9 @@ class Gap:
     """Readings before it are missing: the receipt, again, tells the meter where to go on."""
 
     device: Address
-    through: int
-    """What the receipt says once the arrivals before this one are journalled."""
+    through: int | None
+    """What the receipt says once the arrivals before this one are journalled; `None` if there
+    is nothing to say: the meter begins anew by itself."""
 
     sequence: int
     """What came instead of the next one."""
@@ -79,19 +85,27 @@ class Refused:
 
 IntakeResult = Accepted | Repeated | Gap | Refused
 
+Lookup = Callable[[Address, int], bytes | None]
+"""Returns the canonical bytes of a journalled reading, `None` if it is not in the journal."""
+
 
 class Intake:
     """The meters homed at one node, and how far each has got. No input or output."""
 
-    def __init__(self, network: bytes, devices: Mapping[Address, HomedDevice]) -> None:
+    def __init__(
+        self, network: bytes, devices: Mapping[Address, HomedDevice], journalled: Lookup
+    ) -> None:
         """Start from what is journalled.
 
         Args:
             network: First 8 bytes of the genesis hash.
             devices: The meters homed here.
+            journalled: Asked only when a reading is repeated, to tell it from an altered one.
         """
         self._network = network
+        self._lookup = journalled
         self._devices = dict(devices)
+        self._starts: dict[Address, tuple[int, int]] = {}  # lowest sequence seen, since when
         self.counts: Counter[str] = Counter()
         """How many of each result there were, by its name in lower case."""
 
@@ -118,26 +132,35 @@ class Intake:
         """
         return _through(self._devices[device])
 
-    def receive(self, device: Address, payload: bytes) -> IntakeResult:
+    def receive(self, device: Address, payload: bytes, now_ms: int) -> IntakeResult:
         """Judge one arrival against what is journalled."""
-        return self.receive_all([(device, payload)])[0]
+        return self.receive_all([(device, payload)], now_ms)[0]
 
-    def receive_all(self, arrivals: Iterable[tuple[Address, bytes]]) -> list[IntakeResult]:
+    def receive_all(
+        self, arrivals: Iterable[tuple[Address, bytes]], now_ms: int
+    ) -> list[IntakeResult]:
         """Judge arrivals that are to be journalled in one commit, each as if those before were.
 
         Args:
             arrivals: The device that the topic names, and what was posted there.
+            now_ms: Wall clock.
 
         Returns:
             One result per arrival, in order.
         """
-        ahead: dict[Address, HomedDevice] = {}
-        results = []
+        devices = ChainMap[Address, HomedDevice]({}, self._devices)
+        taken: dict[tuple[Address, int], bytes] = {}
+        results: list[IntakeResult] = []
         for device, payload in arrivals:
-            homed = ahead.get(device) or self._devices.get(device)
-            result = self._judge(device, homed, payload)
-            if isinstance(result, Accepted) and homed is not None:
-                ahead[device] = HomedDevice(homed.key, result.signed)
+            try:
+                homed = _require_homed(devices, device)
+                signed = _verified(device, homed.key, self._network, payload)
+                result = self._placed(homed, Accepted(device, signed, payload), taken, now_ms)
+            except InvalidError as error:
+                result = Refused(device, error)
+            if isinstance(result, Accepted):
+                devices[device] = HomedDevice(devices[device].key, result.signed)
+                taken[device, result.signed.reading.sequence] = payload
             self.counts[type(result).__name__.lower()] += 1
             results.append(result)
         return results
@@ -152,48 +175,68 @@ class Intake:
                     f"journalled {last} of {result.device.hex()} out of turn"
                 )
                 self._devices[result.device] = HomedDevice(homed.key, result.signed)
+                self._starts.pop(result.device, None)
 
-    def _judge(self, device: Address, homed: HomedDevice | None, payload: bytes) -> IntakeResult:
-        try:
-            if homed is None:
-                raise InvalidReadingError(f"device {encode_address(device)} is not homed here")
-            if len(payload) > MAX_READING_SIZE:  # before anything looks at the bytes
+    def _placed(
+        self,
+        homed: HomedDevice,
+        genuine: Accepted,
+        taken: Mapping[tuple[Address, int], bytes],
+        now_ms: int,
+    ) -> IntakeResult:
+        """Return what a genuine reading is, by its place in the sequence.
+
+        Raises:
+            InvalidReadingError: It contradicts what was taken.
+        """
+        device, sequence = genuine.device, genuine.signed.reading.sequence
+        through = _through(homed)
+        if through is not None and sequence <= through:
+            known = taken.get((device, sequence)) or self._lookup(device, sequence)
+            # What this journal lost with its disk the ledger holds: nothing to compare with.
+            if known is not None and known != genuine.payload:
                 raise InvalidReadingError(
-                    f"reading of {len(payload)} bytes: the maximum is {MAX_READING_SIZE}"
+                    f"reading {sequence} was taken with other content and cannot be changed"
                 )
-            signed = decode_reading(payload)
-            verify_reading(signed, homed.key, self._network)
-            if signed.reading.device != device:
-                raise InvalidReadingError(
-                    f"reading of device {encode_address(Address(signed.reading.device))}"
-                    f" under the topic of {encode_address(device)}"
-                )
-            return _placed(device, homed, signed, payload)
-        except InvalidError as error:
-            return Refused(device, error)
+            return Repeated(device, through)
+        if homed.last is None:
+            may_start = sequence == homed.floor or self._is_oldest(device, sequence, now_ms)
+            return genuine if may_start else Gap(device, through, sequence)
+        if sequence > homed.last.reading.sequence + 1:
+            return Gap(device, through, sequence)
+        verify_successor(homed.last.reading, genuine.signed.reading)
+        return genuine
+
+    def _is_oldest(self, device: Address, sequence: int, now_ms: int) -> bool:
+        """Return whether the meter has long begun its rounds at no lower sequence."""
+        lowest, since_ms = self._starts.get(device, (sequence, now_ms))
+        if sequence < lowest:
+            lowest, since_ms = sequence, now_ms
+        self._starts[device] = (lowest, since_ms)
+        return sequence == lowest and now_ms - since_ms >= START_PATIENCE_MS
 
 
-def _placed(
-    device: Address, homed: HomedDevice, signed: SignedReading, payload: bytes
-) -> IntakeResult:
-    """Return what a genuine reading is, by its place in the sequence.
+def _require_homed(devices: Mapping[Address, HomedDevice], device: Address) -> HomedDevice:
+    homed = devices.get(device)
+    if homed is None:
+        raise InvalidReadingError(f"device {encode_address(device)} is not homed here")
+    return homed
 
-    Raises:
-        InvalidReadingError: It contradicts the last one.
-    """
-    sequence, through = signed.reading.sequence, _through(homed)
-    if through is None or (homed.last is None and sequence > through):
-        return Accepted(device, signed, payload)
-    if homed.last is not None and sequence == through and signed != homed.last:
+
+def _verified(device: Address, key: PublicKey, network: bytes, payload: bytes) -> SignedReading:
+    """Return a genuine reading of `device`, or raise an `InvalidError`."""
+    if len(payload) > MAX_READING_SIZE:  # before anything looks at the bytes
         raise InvalidReadingError(
-            f"reading {sequence} was taken with other content and cannot be changed"
+            f"reading of {len(payload)} bytes: the maximum is {MAX_READING_SIZE}"
         )
-    if sequence <= through:
-        return Repeated(device, through)
-    if homed.last is None or sequence > through + 1:
-        return Gap(device, through, sequence)
-    verify_successor(homed.last.reading, signed.reading)
-    return Accepted(device, signed, payload)
+    signed = decode_reading(payload)
+    if signed.reading.device != device:
+        raise InvalidReadingError(
+            f"reading of device {encode_address(Address(signed.reading.device))}"
+            f" under the topic of {encode_address(device)}"
+        )
+    verify_reading(signed, key, network)
+    return signed
 
 
 def _through(homed: HomedDevice) -> int | None:

@@ -43,11 +43,7 @@ def apply_transfer(rows: RowReader, call: Transfer, context: Context) -> Changed
         The changed balances; or `TOO_SMALL` (nothing to move), `SELF` (to the issuer),
         `INSUFFICIENT_ENT` or `INSUFFICIENT_EEURO`.
     """
-    match call:
-        case TransferEnt():
-            token, amount, shortage = Token.ENT, call.amount_uent, Reason.INSUFFICIENT_ENT
-        case TransferEeuro():
-            token, amount, shortage = Token.EEURO, call.amount_ueur, Reason.INSUFFICIENT_EEURO
+    token, amount, shortage = _parts(call)
     if amount == 0:
         return Reason.TOO_SMALL
     if call.to == context.address:
@@ -56,6 +52,14 @@ def apply_transfer(rows: RowReader, call: Transfer, context: Context) -> Changed
     if changes is None:
         return shortage
     return Changed(changes, (_moved_event(token, context.address, call.to, amount),))
+
+
+def _parts(call: Transfer) -> tuple[Token, int, Reason]:
+    match call:
+        case TransferEnt():
+            return Token.ENT, call.amount_uent, Reason.INSUFFICIENT_ENT
+        case TransferEeuro():
+            return Token.EEURO, call.amount_ueur, Reason.INSUFFICIENT_EEURO
 
 
 def _moved_event(token: Token, sender: Address, to: Address, amount: int) -> Event:

@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from devices.sources.rows import Registers, SourceRow
@@ -17,7 +17,7 @@ MAX_RECORDING_SIZE: Final = 64 * 2**20
 MAX_NAMED_FAULTS: Final = 20
 """Wrong rows named in one error; the rest are counted."""
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_DIGITS: Final = len(str(MAX_INTEGER))
 
 

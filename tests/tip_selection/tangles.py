@@ -15,13 +15,16 @@ from tip_selection.view import UNMEASURED, Load, View
 
 @dataclass
 class OracleWeights:
-    """Cumulative weights by networkx, counted anew for each question."""
+    """Cumulative weights by networkx, of a graph that no longer grows."""
 
     graph: Graph
     known: dict[TransactionId, int] = field(default_factory=dict)
 
     def weight(self, tx_id: TransactionId) -> int:
-        return 1 + len(networkx.descendants(approvals(self.graph, tx_id), tx_id))
+        if tx_id not in self.known:
+            cone = approvals(self.graph, tx_id)
+            self.known[tx_id] = 1 + len(networkx.descendants(cone, tx_id))
+        return self.known[tx_id]
 
 
 def approvals(graph: Graph, root: TransactionId) -> "networkx.DiGraph[TransactionId]":

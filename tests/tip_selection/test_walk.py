@@ -63,7 +63,7 @@ def test_after_a_snapshot_walkers_start_from_what_has_children() -> None:
     graph = sketch("a: c d", entry_points={"b": 4, "c": 5, "d": 9})
 
     assert set(starts(view_of(graph, 10))) == {"c"}
-    assert set(starts(view_of(graph, 14))) == {"c", "d"} - {"c"}
+    assert set(starts(view_of(graph, 14))) == {"c", "d"}
     assert set(starts(view_of(graph, 9, SHALLOW))) == {"d"}
 
 
@@ -129,34 +129,46 @@ def test_a_tip_no_walk_finds_is_drawn_uniformly_and_counted() -> None:
     def always_a(children: Sequence[TransactionId], _: Random) -> TransactionId:
         return children[0]
 
-    draw = draw_tip(view_of(graph), Random(1), always_a, taken=(tx("a"),))
+    drawn = draw_tip(view_of(graph), Random(1), always_a, taken=(tx("a"),))
 
-    assert draw == Draw(tx("b"), walk.MAX_TRIES, is_fallback=True)
+    assert drawn == Draw(tx("b"), walk.MAX_TRIES, is_fallback=True)
 
 
 def test_nothing_left_to_offer_is_no_fallback() -> None:
     graph = sketch("a: g h")
 
-    draw = draw_tip(view_of(graph), Random(1), unweighted_step, taken=(tx("a"),))
+    drawn = draw_tip(view_of(graph), Random(1), unweighted_step, taken=(tx("a"),))
 
-    assert draw == Draw(None, walk.MAX_TRIES, is_fallback=False)
+    assert drawn == Draw(None, walk.MAX_TRIES, is_fallback=False)
 
 
-@pytest.mark.parametrize(("budget", "is_fallback"), [(12, False), (11, True)])
-def test_a_walk_over_budget_gives_up(
-    monkeypatch: pytest.MonkeyPatch, budget: int, is_fallback: bool
-) -> None:
-    chain = sketch("a: g h\nb: a g\nc: b a\nd: c b", entry_points={"g": 0, "h": 0})
-    monkeypatch.setattr(walk, "STEP_BUDGET", budget)
+def test_a_walk_over_budget_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    view = view_of(sketch("a: g h\nb: a\nc: b\nd: c"))
+    vertices_and_children = 5 + 4
 
-    def oldest_first(children: Sequence[TransactionId], _: Random) -> TransactionId:
-        return children[0]
+    monkeypatch.setattr(walk, "STEP_BUDGET", vertices_and_children)
+    in_time = draw_tip(view, Random(2), unweighted_step, ())
+    monkeypatch.setattr(walk, "STEP_BUDGET", vertices_and_children - 1)
+    too_late = draw_tip(view, Random(2), unweighted_step, ())
 
-    class FromG(Random):
-        pass
+    assert in_time == Draw(tx("d"), 1, is_fallback=False)
+    assert too_late == Draw(tx("d"), 1, is_fallback=True)
 
-    rng = FromG(2)
-    draw = draw_tip(view_of(chain), rng, oldest_first, ())
 
-    assert draw.tx_id == tx("d")
-    assert draw.is_fallback is is_fallback
+def test_the_budget_is_that_of_all_walks_of_a_walker(monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = sketch("a: g h\nb: a\nc: b\nd: c")
+    monkeypatch.setattr(walk, "STEP_BUDGET", 20)
+
+    drawn = draw_tip(view_of(chain), Random(2), unweighted_step, taken=(tx("d"),))
+
+    assert drawn == Draw(None, 3, is_fallback=False)
+
+
+def test_a_walk_never_ends_on_what_is_referenced() -> None:
+    graph = sketch("lazy: c d", entry_points={"c": 1, "d": 2, "e": 29, "f": 30})
+    view = view_of(graph, 30, Parameters(walk_depth=15, max_depth=20))
+
+    selection = select_unweighted_walk(view, Random(1), 2)
+
+    assert selection.parents == (tx("e"), tx("f"))
+    assert selection.walks == walk.MAX_TRIES

@@ -1,0 +1,177 @@
+import random
+from collections.abc import Callable
+
+import networkx as nx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tangle.graph import Graph
+from tangle.transaction import TransactionId
+from tangle.weights import SWEEP_SIZE, CumulativeWeights
+from tests.drawing import draw, sketch, tx
+
+
+def in_networkx(graph: Graph) -> "nx.DiGraph[TransactionId]":
+    """The graph of what is present, edges from parent to child."""
+    model: nx.DiGraph[TransactionId] = nx.DiGraph()
+    for vertex in graph.vertices():
+        model.add_node(vertex.tx_id)
+        model.add_edges_from((parent, vertex.tx_id) for parent in vertex.parents if parent in graph)
+    return model
+
+
+def expected_weights(graph: Graph) -> dict[TransactionId, int]:
+    model = in_networkx(graph)
+    return {tx_id: len(nx.descendants(model, tx_id)) + 1 for tx_id in model}
+
+
+def all_weights(weights: CumulativeWeights, graph: Graph) -> dict[TransactionId, int]:
+    return {vertex.tx_id: weights.weight(vertex.tx_id) for vertex in graph.vertices()}
+
+
+class Random:
+    """A graph with its weights that changes as the draws say."""
+
+    def __init__(self, data: st.DataObject) -> None:
+        self.graph = sketch("")
+        self.weights = CumulativeWeights(self.graph)
+        self.index = 0
+        self._data = data
+        self._count = 0
+
+    def attach(self) -> None:
+        ids = [vertex.tx_id for vertex in self.graph.vertices()]
+        chosen = self._data.draw(st.lists(st.sampled_from(ids), min_size=2, max_size=2))
+        self._count += 1
+        name = tx(f"t{self._count}")
+        self.graph.attach(name, tuple(sorted(set(chosen))), 100, 0)
+        self.weights.add(name)
+
+    def drop(self) -> None:
+        leaves = [vertex.tx_id for vertex in self.graph.unreferenced() if not vertex.children]
+        pending = [tx_id for tx_id in leaves if self.graph[tx_id].milestone_index is None]
+        if pending:
+            dropped = self._data.draw(st.sampled_from(pending))
+            self.graph.drop(dropped)
+            self.weights.drop(dropped)
+
+    def attach_again(self) -> None:
+        """Drop a transaction and attach the very same one, with no read in between."""
+        tips = sorted(self.graph.tips)
+        if tips:
+            again = self._data.draw(st.sampled_from(tips))
+            parents = self.graph[again].parents
+            self.graph.drop(again)
+            self.weights.drop(again)
+            self.graph.attach(again, parents, 100, 0)
+            self.weights.add(again)
+
+    def milestone(self) -> None:
+        self.index += 1
+        name = f"m{self.index}"
+        tip = self._data.draw(st.sampled_from(sorted(v.tx_id for v in self.graph.vertices())))
+        before = f"m{self.index - 1}" if self.index > 1 else "g"
+        parents = " ".join(sorted({before, tip.rstrip(b"\0").decode()}))
+        draw(self.graph, f"{name} @{self.index}: {parents}")
+        self.weights.add(tx(name))
+
+    def forget(self) -> None:
+        kept = self._data.draw(st.integers(0, 2))
+        self.weights.forget(self.graph.forget(max(0, self.index - kept)))
+
+    def read(self) -> None:
+        assert all_weights(self.weights, self.graph) == expected_weights(self.graph)
+
+
+STEPS: list[Callable[[Random], None]] = [
+    *[Random.attach] * 5,
+    *[Random.drop] * 3,
+    Random.attach_again,
+    Random.milestone,
+    Random.forget,
+    Random.read,
+]
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(STEPS), max_size=60), st.data())
+def test_weights_equal_networkx_whatever_happens_between_two_reads(
+    steps: list[Callable[[Random], None]], data: st.DataObject
+) -> None:
+    tangle = Random(data)
+
+    for step in [*steps, Random.read]:
+        step(tangle)
+
+
+def test_a_transaction_weighs_its_future_cone_and_itself() -> None:
+    graph = sketch("""
+        a: g h
+        b: a h
+        c: a b
+        d: g h
+    """)
+
+    weights = CumulativeWeights(graph)
+
+    drawn = {name: weights.weight(tx(name)) for name in "ghabcd"}
+    assert drawn == {"g": 5, "h": 5, "a": 3, "b": 2, "c": 1, "d": 1}
+
+
+def test_more_than_one_sweep_counts_each_transaction_once() -> None:
+    rng = random.Random(7)
+    graph = sketch("")
+    weights = CumulativeWeights(graph)
+    ids = [tx("g"), tx("h")]
+    for number in range(2 * SWEEP_SIZE + 100):
+        ids.append(tx(f"t{number}"))
+        graph.attach(ids[-1], tuple(sorted(rng.sample(ids[-20:-1], 2))), 100, 0) if (
+            number > 20
+        ) else graph.attach(ids[-1], (ids[-3], ids[-2]), 100, 0)
+        weights.add(ids[-1])
+    model = in_networkx(graph)
+
+    for tx_id in [*ids[:5], *rng.sample(ids, 10)]:
+        assert weights.weight(tx_id) == len(nx.descendants(model, tx_id)) + 1
+
+
+def test_a_burst_that_expires_between_two_reads_is_subtracted_through_itself() -> None:
+    graph = sketch("a: g h")
+    draw(graph, "\n".join(f"b{n}: {f'b{n - 1}' if n else 'a'} h" for n in range(5_000)))
+    weights = CumulativeWeights(graph)
+    assert weights.weight(tx("a")) == 5_001
+
+    for number in reversed(range(5_000)):
+        graph.drop(tx(f"b{number}"))
+        weights.drop(tx(f"b{number}"))
+
+    assert weights.weight(tx("a")) == 1
+    assert weights.weight(tx("h")) == 2
+
+
+@pytest.mark.parametrize("is_read_before", [False, True])
+def test_what_is_gone_has_no_weight(is_read_before: bool) -> None:  # noqa: FBT001
+    graph = sketch("a: g h")
+    weights = CumulativeWeights(graph)
+    if is_read_before:
+        weights.weight(tx("a"))
+
+    graph.drop(tx("a"))
+    weights.drop(tx("a"))
+
+    with pytest.raises(KeyError):
+        weights.drop(tx("a"))
+    with pytest.raises(KeyError):
+        weights.weight(tx("a"))
+    assert weights.weight(tx("g")) == 1
+    with pytest.raises(KeyError):
+        weights.weight(tx("never"))
+
+
+def test_counting_twice_is_a_bug() -> None:
+    graph = sketch("a: g h")
+    weights = CumulativeWeights(graph)
+
+    with pytest.raises(AssertionError):
+        weights.add(tx("a"))

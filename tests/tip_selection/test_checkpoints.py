@@ -1,0 +1,78 @@
+from random import Random
+
+import pytest
+
+from tests.drawing import draw, name_of, sketch
+from tests.tip_selection.tangles import milestones, view_of
+from tip_selection.checkpoints import MAX_CHECKPOINTS, MAX_WAITING_TIPS, merging_checkpoints
+from tip_selection.heaviest_branch import select_heaviest_branch
+
+
+def burst(size: int, parents: str = "g h") -> str:
+    return "\n".join(f"t{number}: {parents}" for number in range(size))
+
+
+@pytest.mark.parametrize(("waiting", "expected"), [(0, 0), (14, 0), (15, 7), (16, 8), (100, 50)])
+def test_tips_are_paired_when_more_than_two_milestones_worth_wait(
+    waiting: int, expected: int
+) -> None:
+    view = view_of(sketch(burst(waiting)))
+
+    pairs = merging_checkpoints(view, Random(1))
+
+    assert len(pairs) == expected
+    merged = [tx_id for pair in pairs for tx_id in pair]
+    assert len(set(merged)) == len(merged)
+    assert set(merged) <= view.graph.tips
+    assert all(first < second for first, second in pairs)
+
+
+def test_the_same_seed_merges_the_same_and_another_seed_others() -> None:
+    view = view_of(sketch(burst(40)))
+
+    pairs = merging_checkpoints(view, Random(1))
+
+    assert merging_checkpoints(view, Random(1)) == pairs
+    assert merging_checkpoints(view, Random(2)) != pairs
+
+
+def test_one_round_is_bounded() -> None:
+    view = view_of(sketch(burst(2 * MAX_CHECKPOINTS + 40)))
+
+    assert len(merging_checkpoints(view, Random(1))) == MAX_CHECKPOINTS
+
+
+def test_the_most_urgent_tips_are_merged_first_and_with_each_other() -> None:
+    old = "\n".join(f"old{number}: g h" for number in range(6))
+    graph = sketch(f"{old}\n{milestones(1, 12)}\n{burst(20, 'M12 M11')}")
+
+    pairs = merging_checkpoints(view_of(graph, 12), Random(1))
+
+    assert [name_of(tx_id)[:3] for pair in pairs[:3] for tx_id in pair] == ["old"] * 6
+    assert len(pairs) == 13
+
+
+def test_what_is_below_max_depth_is_not_merged() -> None:
+    old = "\n".join(f"old{number}: g h" for number in range(20))
+    graph = sketch(f"{old}\n{milestones(1, 16)}\n{burst(10, 'M16 M15')}")
+
+    assert merging_checkpoints(view_of(graph, 16), Random(1)) == []
+
+
+def test_a_burst_of_hundreds_is_referenced_by_the_next_two_milestones() -> None:
+    graph = sketch(burst(700))
+    rng = Random(1)
+    rounds = 0
+
+    while pairs := merging_checkpoints(view_of(graph), rng):
+        names = [f"{name_of(first)} {name_of(second)}" for first, second in pairs]
+        draw(graph, "\n".join(f"r{rounds}p{at}: {pair}" for at, pair in enumerate(names)))
+        rounds += 1
+
+    assert rounds == 6
+    assert graph.tip_count <= MAX_WAITING_TIPS
+    for index in (1, 2):
+        chosen = select_heaviest_branch(view_of(graph, index - 1), rng)
+        before = "g" if index == 1 else "M1"
+        draw(graph, f"M{index} @{index}: {before} {' '.join(map(name_of, chosen))}")
+    assert graph.tip_count == 0
