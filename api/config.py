@@ -110,7 +110,7 @@ def _unreadable(file: Path, why: str) -> CommandError:
     )
 
 
-def _from_environment(kind: type[Config], environment: Mapping[str, str]) -> Iterator[Override]:
+def _from_environment(kind: type[C], environment: Mapping[str, str]) -> Iterator[Override]:
     """Yield what the environment overrides; a section of another kind of process is not ours.
 
     One environment is inherited by all the processes of `up`, so a variable that only a node

@@ -37,6 +37,7 @@ class FailureCode(StrEnum):
     NOT_CONFIRMED = "TW-LED-002"
     NOT_FOUND = "TW-LED-003"
     BAD_ARGUMENT = "TW-ARG-001"
+    BUG = "TW-BUG-001"
 
 
 @dataclass(frozen=True, slots=True)

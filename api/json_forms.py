@@ -154,7 +154,9 @@ class TransactionJson:
     milestone_index: int | None
     """Milestone that references it."""
 
-    attached_at_ms: int | None
+    attached_at_ms: int
+    """Wall clock of this node."""
+
     cumulative_weight: int | None
     bytes: str
     """Canonical bytes with witness, hex."""

@@ -1,14 +1,14 @@
 """A data folder: what lies where, and the file that says which network it is.
 
-    network.json     what `init` made: names of edges and homes, source, time scale
-    genesis.json     genesis for people and programs; genesis.bin its canonical bytes
-    passphrase       opens every key file here, mode 0600
-    operator.key     the voter who may sponsor new devices
-    broker/          broker.toml
-    coordinator/     coordinator.toml, node.key, coordinator.key, coordinator.lock, data/
-    edge-1/ …        node.toml, node.key, data/
-    homes/NAME/      meter.toml, meter.key, wallet.key, recording.csv, data/
-    logs/ run/       logs, pid files and locks of `up`
+network.json     what `init` made: names of edges and homes, source, time scale
+genesis.json     genesis for people and programs; genesis.bin its canonical bytes
+passphrase       opens every key file here, mode 0600
+operator.key     the voter who may sponsor new devices
+broker/          broker.toml
+coordinator/     coordinator.toml, node.key, coordinator.key, coordinator.lock, data/
+edge-1/ …        node.toml, node.key, data/
+homes/NAME/      meter.toml, meter.key, wallet.key, recording.csv, data/
+logs/ run/       logs, pid files and locks of `up`
 """
 
 from dataclasses import dataclass

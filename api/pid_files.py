@@ -3,13 +3,11 @@
 import fcntl
 import os
 import signal
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, Self
 
 import msgspec
-from typing_extensions import Self
 
 PROC: Final = Path("/proc")
 _AFTER_COMM_STATE: Final = 0

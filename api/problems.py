@@ -6,11 +6,14 @@ from http import HTTPStatus
 from typing import Final
 
 import msgspec
+import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from tangle.errors import InvalidError, UnavailableError
+from tangle.errors import DamagedStoreError, InvalidError, UnavailableError
+
+_log = structlog.stdlib.get_logger(__name__)
 
 PROBLEM_TYPE: Final = "application/problem+json"
 RETRY_AFTER_S: Final = 1
@@ -93,6 +96,7 @@ def problem_response(problem: Problem, content: bytes | None = None) -> Response
 def add_problem_handlers(app: FastAPI) -> None:
     """Make every error of `app` a problem: ours, the framework's and our bugs."""
     app.add_exception_handler(InvalidError, _answer_own)
+    app.add_exception_handler(DamagedStoreError, _answer_damage)
     app.add_exception_handler(UnavailableError, _answer_own)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(RequestValidationError, _answer_validation)
@@ -102,6 +106,12 @@ def add_problem_handlers(app: FastAPI) -> None:
 def _answer_own(request: Request, error: Exception) -> Response:
     assert isinstance(error, InvalidError | UnavailableError), request.url.path
     return problem_response(problem_of(error))
+
+
+def _answer_damage(request: Request, error: Exception) -> Response:
+    # Invalid, but ours and not the client's: nothing they send differently helps.
+    _log.error("store.damaged", path=request.url.path, exc_info=error)
+    return problem_response(problem("DAMAGED_STORE", 500, "this node's journal is damaged"))
 
 
 def _answer_http(request: Request, error: Exception) -> Response:

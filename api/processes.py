@@ -306,3 +306,12 @@ async def supervised(
             await supervisor.stop()
     if failure is not None:
         raise failure
+
+
+def _how(exit_code: int | None) -> str:
+    """Return in words how a process ended; negative codes are signals."""
+    if exit_code is None:
+        return "never ran"
+    if exit_code < 0:
+        return f"killed by {signal.Signals(-exit_code).name}"
+    return f"ended with exit code {exit_code}"

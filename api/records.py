@@ -192,4 +192,3 @@ def http_url(http: Http) -> str:
     """Return the address people open in a browser."""
     host = f"[{http.host}]" if ":" in http.host else http.host
     return f"http://{host}:{http.port}"
-

@@ -40,14 +40,15 @@ router = APIRouter(prefix=API, tags=["ledger"], responses=PROBLEMS)
 @router.get("/info", operation_id="getInfo")
 async def get_info(service: Service) -> InfoJson:
     """Return the node at this moment."""
-    return info_json(service.info())
+    return info_json(await service.info())
 
 
 @router.get("/tips", operation_id="getTips")
 async def get_tips(service: Service) -> TipsJson:
     """Return two parents for a new transaction; 503 while the node has none."""
     first, second = service.select_parents()
-    return TipsJson((first.hex(), second.hex()), service.info().confirmed_index)
+    info = await service.info()
+    return TipsJson((first.hex(), second.hex()), info.confirmed_index)
 
 
 @router.get(
@@ -63,7 +64,7 @@ async def get_transaction(
     wanted = TransactionId(from_hex(tx_id, "transaction id", size=HASH_SIZE))
     view = await service.transaction(wanted)
     if view is None:
-        raise HTTPException(404, f"transaction {tx_id}: this node has never seen it")
+        raise HTTPException(404, f"transaction {tx_id}: this node has never attached it")
     if request.headers.get("accept", "").strip().lower() == BYTES_TYPE:
         return Response(view.data, media_type=BYTES_TYPE)
     return transaction_json(view, service.rules.contracts)
@@ -75,7 +76,7 @@ async def get_milestone(service: Service, index: str) -> MilestoneJson:
     wanted = None if index == "latest" else _index(index)
     view = await service.milestone(wanted)
     if view is None:
-        newest = service.info().confirmed_index
+        newest = (await service.info()).confirmed_index
         raise HTTPException(404, f"milestone {index}: the last applied one is {newest}")
     return milestone_json(view)
 

@@ -84,7 +84,7 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class TransactionView:
-    """One transaction and where it stands on this node."""
+    """One attached transaction and where it stands on this node."""
 
     tx_id: TransactionId
     data: bytes
@@ -98,8 +98,8 @@ class TransactionView:
     milestone_index: int | None
     """Milestone that references it."""
 
-    attached_at_ms: int | None
-    """Wall clock of this node; `None` while it waits for its parents."""
+    attached_at_ms: int
+    """Wall clock of this node."""
 
     cumulative_weight: int | None
     """`None` for what the node no longer keeps in memory."""
@@ -196,7 +196,7 @@ class NodeService(Protocol):
         """What transactions of this network are judged by."""
         ...
 
-    def info(self) -> NodeInfo:
+    async def info(self) -> NodeInfo:
         """Return the node at this moment."""
         ...
 
@@ -222,7 +222,7 @@ class NodeService(Protocol):
         ...
 
     async def transaction(self, tx_id: TransactionId) -> TransactionView | None:
-        """Return one transaction, or `None` if this node has never seen it."""
+        """Return one transaction, or `None` if this node has never attached it."""
         ...
 
     async def milestone(self, index: int | None) -> MilestoneView | None:

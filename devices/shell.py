@@ -40,10 +40,12 @@ from devices.topics import readings_topic, receipt_topic
 from tangle.address import Address, address_of
 from tangle.effects import Instant
 from tangle.errors import (
+    DamagedStoreError,
     ForeignStoreError,
     InvalidRecordingError,
     MalformedBytesError,
-    UnavailableError,
+    StorageError,
+    TanglewattError,
 )
 
 BROKER_TIMEOUT_S: Final = 5.0
@@ -111,7 +113,8 @@ class Outbox:
         """Open or make the file.
 
         Raises:
-            UnavailableError: It cannot be written, or another process has it open.
+            StorageError: It cannot be written, or another process has it open.
+            DamagedStoreError: It is no SQLite file.
             ForeignStoreError: It is another meter's, or of another version.
         """
         self._path = path
@@ -162,15 +165,15 @@ class Outbox:
 
     @contextmanager
     def _naming_errors(self) -> Iterator[None]:
-        """Turn what file system and database say into `UnavailableError` with the path."""
+        """Turn what file system and database say into errors that name the path."""
         try:
             yield
         except BlockingIOError as error:
-            raise UnavailableError(f"outbox {self._path}: another process has it open") from error
+            raise StorageError(f"outbox {self._path}: another process has it open") from error
         except OSError as error:
-            raise UnavailableError(f"outbox {self._path}: {error.strerror}") from error
+            raise StorageError(f"outbox {self._path}: {error.strerror}") from error
         except sqlite3.Error as error:
-            raise UnavailableError(f"outbox {self._path}: {error}") from error
+            raise _outbox_error(self._path, error) from error
 
     def load(self) -> tuple[MeterState, Sequence[bytes]]:
         """Return where the meter stopped, and the readings it keeps, in order."""
@@ -211,11 +214,19 @@ class Outbox:
             connection.execute("UPDATE meter SET finished = 1")
 
 
+def _outbox_error(path: Path, error: sqlite3.Error) -> TanglewattError:
+    """Return our error for SQLite's: bytes that are wrong stay wrong, the rest may be retried."""
+    if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return DamagedStoreError(f"outbox {path}: {error}")
+    return StorageError(f"outbox {path}: {error}")
+
+
 def read_outbox_state(path: Path) -> OutboxState:
     """Return where a meter stands, while it runs or after; changes nothing.
 
     Raises:
-        UnavailableError: There is no outbox (the meter has not started yet), or no state in it.
+        StorageError: There is no outbox (the meter has not started yet), or no state in it.
+        DamagedStoreError: It is no SQLite file.
     """
     try:
         with closing(
@@ -225,9 +236,9 @@ def read_outbox_state(path: Path) -> OutboxState:
                 "SELECT produced, receipted_through, import_wh, export_wh, finished FROM meter"
             ).fetchone()
     except sqlite3.Error as error:
-        raise UnavailableError(f"outbox {path}: {error}") from error
+        raise _outbox_error(path, error) from error
     if row is None:
-        raise UnavailableError(f"outbox {path}: the meter has not written its state yet")
+        raise StorageError(f"outbox {path}: the meter has not written its state yet")
     produced, receipted_through, import_wh, export_wh, finished = row
     return OutboxState(produced, receipted_through, import_wh, export_wh, bool(finished))
 
@@ -248,13 +259,13 @@ def read_profile(path: Path) -> HouseholdProfile:
 
     Raises:
         MalformedBytesError: Not a profile; names the file.
-        UnavailableError: It cannot be read.
+        StorageError: It cannot be read.
     """
     try:
         with path.open("rb") as file:
             return decode_profile(file.read(MAX_PROFILE_SIZE + 1))
     except OSError as error:
-        raise UnavailableError(f"household profile {path}: {error.strerror}") from error
+        raise StorageError(f"household profile {path}: {error.strerror}") from error
     except MalformedBytesError as error:
         raise MalformedBytesError(f"household profile {path}: {error}") from error
 
@@ -277,7 +288,8 @@ async def run_meter(
         measure: `False` delivers what is kept and makes no new reading, as after SIGUSR1.
 
     Raises:
-        UnavailableError: The outbox cannot be written, or another process has it open.
+        StorageError: The outbox cannot be written, or another process has it open.
+        DamagedStoreError: The outbox is no SQLite file.
         ForeignStoreError: The outbox is another meter's.
         InvalidRecordingError: The source does not continue what was measured before.
     """

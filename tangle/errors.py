@@ -19,6 +19,12 @@
     │   ├── InvalidAddressError          text that is no address
     │   ├── InvalidSeedError             words, or a path, that lead to no key
     │   ├── InvalidRequestError          what a client of the HTTP API must not send
+    │   ├── InvalidEndpointError         text that names no place to listen on or connect to
+    │   ├── InvalidFrameError            what a peer must not send
+    │   │   ├── UnknownSenderError
+    │   │   ├── ForeignFrameError
+    │   │   ├── ForgedFrameError
+    │   │   └── ReplayedFrameError
     │   └── InvalidProofError            a proof that does not prove
     └── UnavailableError                 legal, but not now; may be retried
         ├── NoTipsError
@@ -27,6 +33,8 @@
         ├── UnknownParentsError
         ├── UnknownIssuerError
         ├── QueueFullError
+        ├── ListenError                  an endpoint that cannot be listened on now
+        ├── MeshClosedError
         └── StorageError                 a disk or a data folder that cannot be used now
 
 A refused operation is not an error: it is a `Reason`, recorded in the ledger.
@@ -110,6 +118,30 @@ class InvalidRequestError(InvalidError):
     """A request to the HTTP API that is not of the form the API states."""
 
 
+class InvalidEndpointError(InvalidError):
+    """Text that names no place to listen on or connect to."""
+
+
+class InvalidFrameError(InvalidError):
+    """A gossip frame that is not to be read, whatever it carries."""
+
+
+class UnknownSenderError(InvalidFrameError):
+    """A frame of a sender that is not among the configured peers."""
+
+
+class ForeignFrameError(InvalidFrameError):
+    """A frame made for another network."""
+
+
+class ForgedFrameError(InvalidFrameError):
+    """A frame whose signature is not by the sender it names."""
+
+
+class ReplayedFrameError(InvalidFrameError):
+    """A frame heard before, or too old to tell."""
+
+
 class InvalidProofError(InvalidError):
     """A proof that does not lead to the root it is held against."""
 
@@ -140,6 +172,14 @@ class UnknownIssuerError(UnavailableError):
 
 class QueueFullError(UnavailableError):
     """A bounded queue that holds its maximum; retry when it has drained."""
+
+
+class ListenError(UnavailableError):
+    """An endpoint that this node cannot listen on: in use, or not an address of this machine."""
+
+
+class MeshClosedError(UnavailableError):
+    """A mesh that has been closed: it neither receives nor sends any more."""
 
 
 class StorageError(UnavailableError):

@@ -51,6 +51,10 @@ def member_key(number: int) -> SigningKey:
     return key(200 + number)
 
 
+def meter_key(number: int) -> SigningKey:
+    return key(300 + number)
+
+
 def community(edges: int = 2, members: int = 3, parameters: Parameters = NO_WORK) -> Genesis:
     """Return a genesis with edge nodes, one voter, and members who hold `COINS_UEUR` each."""
     roles: list[tuple[PublicKey, str]] = [(VOTER.public, "voter"), (COORDINATOR.public, "edge")]

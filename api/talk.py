@@ -1,0 +1,105 @@
+"""How commands speak: data to stdout, talk to stderr, failures in three lines with a code."""
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Final, NoReturn, TextIO
+
+import msgspec
+
+from api.exit_codes import ExitCode
+from api.failures import CommandError, Failure, FailureCode
+from tangle.errors import (
+    InvalidError,
+    InvalidKeyFileError,
+    StorageError,
+    TanglewattError,
+    UnavailableError,
+)
+
+SCHEMA: Final = 1
+"""Of what `--json` prints; grows when a key changes its meaning."""
+
+
+def say(text: str) -> None:
+    """Print a line for people, to stderr."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 — a command line talks
+
+
+def put(text: str) -> None:
+    """Print a line of data, to stdout."""
+    print(text, flush=True)  # noqa: T201
+
+
+def put_json(value: Mapping[str, object]) -> None:
+    """Print one object on one line of stdout."""
+    put(json_line(value))
+
+
+def json_line(value: Mapping[str, object]) -> str:
+    """Return one object as one line: keys as they stand, `schema` last."""
+    return json.dumps({**value, "schema": SCHEMA}, ensure_ascii=False)
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Return whether a person reads along, so that a line may change in place."""
+    return stream.isatty()
+
+
+def show_failure(failure: Failure, *, as_json: bool) -> None:
+    """Tell a person, and with `--json` also a program, why the command ends."""
+    say(f"✘ {failure.code} {failure.what}")
+    say(f"  why:  {failure.why}")
+    say(f"  next: {failure.next_step}")
+    if as_json:
+        put_json({"error": msgspec.to_builtins(failure)})
+
+
+def end_with(error: TanglewattError, *, as_json: bool) -> NoReturn:
+    """Show an error of ours and end the process with its exit code."""
+    failure = failure_of(error)
+    show_failure(failure, as_json=as_json)
+    raise SystemExit(int(failure.exit_code))
+
+
+def failure_of(error: TanglewattError) -> Failure:
+    """Return what to tell a person about any error that this project raises on purpose."""
+    match error:
+        case CommandError():
+            return error.failure
+        case InvalidKeyFileError():
+            return Failure(
+                FailureCode.BAD_KEY_FILE,
+                ExitCode.NOT_AUTHORISED,
+                "a key cannot be used",
+                str(error),
+                "check the path, the passphrase and that only you may read the file (chmod 600)",
+            )
+        case StorageError():
+            return Failure(
+                FailureCode.NOT_WRITABLE,
+                ExitCode.STORAGE,
+                "storage cannot be used",
+                str(error),
+                "check that the disk has room, the folder is yours and nothing else runs on it",
+            )
+        case InvalidError():
+            return Failure(
+                FailureCode.REFUSED,
+                ExitCode.REFUSED,
+                "refused",
+                str(error),
+                "correct what the reason names",
+            )
+        case UnavailableError():
+            return Failure(
+                FailureCode.UNREACHABLE,
+                ExitCode.UNHEALTHY,
+                "not possible now",
+                str(error),
+                "try again in a few seconds",
+            )
+        case _:
+            return Failure(
+                FailureCode.BUG, ExitCode.FAILED, type(error).__name__, str(error), "report it"
+            )
