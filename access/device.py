@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import msgspec
 
 from tangle.accounts import NO_ADDRESS, Identity, identity, identity_key, network_hash
-from tangle.address import Address, AddressField, address_of, encode_address
+from tangle.address import Address, AddressField, address_of
 from tangle.codec import Decoder, encode
 from tangle.contracts import Changed, Context, Contract
 from tangle.hashing import domain
@@ -94,9 +94,9 @@ def apply_device(rows: RowReader, call: Register, context: Context) -> Changed |
     event = Event(
         "device.registered",
         (
-            ("device", encode_address(address)),
+            ("device", address),
             ("role", call.role),
-            ("sponsor", encode_address(context.address)),
+            ("sponsor", context.address),
         ),
     )
     return Changed({identity_key(address): encode(row)}, (event,))

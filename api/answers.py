@@ -44,10 +44,26 @@ class TransactionAnswer(msgspec.Struct, frozen=True):
     reason: str | None = None
 
 
-class SubmittedAnswer(msgspec.Struct, frozen=True):
-    """`POST /api/v1/transactions`: the id under which it was taken."""
+class RefusalAnswer(msgspec.Struct, frozen=True):
+    """problem+json (RFC 9457), as far as people are told."""
 
-    id: str
+    title: str = ""
+    detail: str = ""
+    code: str = ""
+
+
+class SubmittedAnswer(msgspec.Struct, frozen=True):
+    """One result of `POST /api/v1/transactions`: an id, or the reason why not."""
+
+    id: str = ""
+    state: str = ""
+    problem: RefusalAnswer | None = None
+
+
+class ResultsAnswer(msgspec.Struct, frozen=True):
+    """`POST /api/v1/transactions`: one result for each transaction, in order."""
+
+    results: tuple[SubmittedAnswer, ...]
 
 
 class AddressAnswer(msgspec.Struct, frozen=True):

@@ -9,7 +9,15 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from api.answers import AddressAnswer, DevicesAnswer, InfoAnswer, TipsAnswer, TransactionAnswer
+from api.answers import (
+    AddressAnswer,
+    DevicesAnswer,
+    InfoAnswer,
+    RefusalAnswer,
+    ResultsAnswer,
+    TipsAnswer,
+    TransactionAnswer,
+)
 from api.exit_codes import ExitCode
 from api.failures import CommandError, Failure, FailureCode
 
@@ -31,14 +39,6 @@ class Response:
 
     status: int
     body: bytes
-
-
-class ProblemAnswer(msgspec.Struct, frozen=True):
-    """problem+json (RFC 9457), as far as people are told."""
-
-    title: str = ""
-    detail: str = ""
-    code: str = ""
 
 
 class NodeClient:
@@ -107,10 +107,14 @@ class NodeClient:
         """Return what an address holds."""
         return self._get(f"/api/v1/addresses/{address}", AddressAnswer)
 
-    def submit(self, body: Mapping[str, object]) -> object:
-        """Post transactions as JSON; return what the node answers, decoded."""
-        response = self._reach("POST", "/api/v1/transactions", json.dumps(body).encode("utf-8"))
-        return self._decoded(response, "/api/v1/transactions", object)
+    def submit(self, transaction: Mapping[str, object]) -> str:
+        """Post one signed transaction in JSON and let the node do its work; return the id."""
+        path = "/api/v1/transactions"
+        body = json.dumps({"transactions": [transaction], "work": True}).encode("utf-8")
+        answer = self._decoded(self._reach("POST", path, body), path, ResultsAnswer)
+        if len(answer.results) != 1 or not answer.results[0].id:
+            raise self._unexpected(path, f"{len(answer.results)} results for one transaction")
+        return answer.results[0].id
 
     def document(self, path: str) -> object | None:
         """Return any JSON answer, decoded; `None` if the node does not know `path`."""
@@ -140,22 +144,25 @@ class NodeClient:
         try:
             return msgspec.json.decode(response.body, type=kind)
         except msgspec.MsgspecError as error:
-            raise CommandError(
-                Failure(
-                    FailureCode.UNEXPECTED_ANSWER,
-                    ExitCode.FAILED,
-                    f"{self.url}{path} answers what this version does not understand",
-                    str(error),
-                    "check that it is a node of Tanglewatt, of the version `tanglewatt version`",
-                )
-            ) from error
+            raise self._unexpected(path, str(error)) from error
+
+    def _unexpected(self, path: str, why: str) -> CommandError:
+        return CommandError(
+            Failure(
+                FailureCode.UNEXPECTED_ANSWER,
+                ExitCode.FAILED,
+                f"{self.url}{path} answers what this version does not understand",
+                why,
+                "check that it is a node of Tanglewatt, of the version `tanglewatt version`",
+            )
+        )
 
 
 def _refused(where: str, response: Response) -> CommandError:
     try:
-        problem = msgspec.json.decode(response.body, type=ProblemAnswer)
+        problem = msgspec.json.decode(response.body, type=RefusalAnswer)
     except msgspec.MsgspecError:
-        problem = ProblemAnswer(detail=response.body[:200].decode("utf-8", "replace"))
+        problem = RefusalAnswer(detail=response.body[:200].decode("utf-8", "replace"))
     why = problem.detail or problem.title or "no reason given"
     if response.status == NOT_FOUND:
         code, exit_code, next_step = FailureCode.NOT_FOUND, ExitCode.NOT_FOUND, "check the id"

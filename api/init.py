@@ -61,7 +61,7 @@ def create_network(
     Raises:
         CommandError: The folder holds something else, or cannot be written.
     """
-    prepare_folder(layout)
+    _prepare_folder(layout)
     passphrase = tools.entropy(PASSPHRASE_SIZE).hex().encode("ascii")
     create_file(layout.passphrase_file, passphrase + b"\n", PRIVATE)
     for folder in _folders(layout, plan):
@@ -92,25 +92,43 @@ def create_network(
     return network
 
 
-def prepare_folder(layout: Layout) -> None:
-    """Make the folder ready to be filled. Raises `CommandError` if it is someone else's."""
-    create_folder(layout.root)
-    try:
-        entries = sorted(layout.root.iterdir())
-        if entries and layout.unfinished_file not in entries:
-            raise CommandError(
-                Failure(
-                    FailureCode.FOREIGN_FOLDER,
-                    ExitCode.BAD_CONFIGURATION,
-                    f"{layout.root} is not empty and holds no network",
-                    f"found {', '.join(entry.name for entry in entries[:5])}",
-                    "choose an empty folder, or one that does not exist yet",
-                )
+def refuse_foreign_folder(layout: Layout) -> None:
+    """Check that the folder is empty, not there yet, or ours. Raises `CommandError`."""
+    if layout.network_file.exists() or layout.unfinished_file.exists():
+        return
+    entries = _entries(layout)
+    if entries:
+        raise CommandError(
+            Failure(
+                FailureCode.FOREIGN_FOLDER,
+                ExitCode.BAD_CONFIGURATION,
+                f"{layout.root} is not empty and holds no network",
+                f"found {', '.join(entry.name for entry in entries[:5])}",
+                "choose an empty folder, or one that does not exist yet",
             )
-        if not entries:
-            create_file(layout.unfinished_file, b"init was cut short; run it again\n")
-        for entry in entries:
-            _clear(entry, layout)
+        )
+
+
+def _prepare_folder(layout: Layout) -> None:
+    """Make the folder ready to be filled; what a run that was cut short left is cleared away."""
+    create_folder(layout.root)
+    refuse_foreign_folder(layout)
+    if not layout.unfinished_file.exists():
+        create_file(layout.unfinished_file, b"init was cut short; run it again\n")
+    try:
+        for entry in _entries(layout):
+            _remove(entry)
+    except OSError as error:
+        raise not_writable(layout.root, error) from error
+
+
+def _entries(layout: Layout) -> list[Path]:
+    """Return what lies in the folder beside the lock and the note that it is unfinished."""
+    try:
+        own = (layout.lock_file, layout.unfinished_file)
+        return sorted(entry for entry in layout.root.iterdir() if entry not in own)
+    except FileNotFoundError:
+        return []
     except OSError as error:
         raise not_writable(layout.root, error) from error
 
@@ -227,10 +245,7 @@ def _make_keys(
     )
 
 
-def _clear(entry: Path, layout: Layout) -> None:
-    """Remove what an unfinished run made; the note that it is unfinished stays to the end."""
-    if entry == layout.unfinished_file:
-        return
+def _remove(entry: Path) -> None:
     if entry.is_dir() and not entry.is_symlink():
         shutil.rmtree(entry)
     else:

@@ -22,6 +22,7 @@ from api.failures import CommandError, Failure, FailureCode
 
 NETWORK_FILE: Final = "network.json"
 UNFINISHED_FILE: Final = ".unfinished"
+LOCK_FILE: Final = ".lock"
 MAX_NETWORK_FILE_SIZE: Final = 4 * 2**20
 
 COORDINATOR: Final = "coordinator"
@@ -115,8 +116,8 @@ class Layout:
 
     @property
     def lock_file(self) -> Path:
-        """Held by the one `up` of this folder."""
-        return self.run / "up.lock"
+        """Held by the one `init` or `up` that is at work in this folder."""
+        return self.root / LOCK_FILE
 
     @property
     def up_pid_file(self) -> Path:

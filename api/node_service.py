@@ -85,10 +85,6 @@ class RunningNode(Protocol):
         """Return what `query` makes of the journal, which it has to itself meanwhile."""
         ...
 
-    def peers(self) -> tuple[PeerView, ...]:
-        """Return the configured peers, in order of configuration."""
-        ...
-
 
 @dataclass(frozen=True, slots=True)
 class NodeCard:
@@ -105,10 +101,24 @@ class NodeCard:
 class NodeApi:
     """Answers for one running node."""
 
-    def __init__(self, node: RunningNode, card: NodeCard, sealing_key: bytes | None) -> None:
-        """Answer for `node`; `sealing_key` opens the readings in its journal, if it has any."""
+    def __init__(
+        self,
+        node: RunningNode,
+        card: NodeCard,
+        peers: Callable[[], tuple[PeerView, ...]],
+        sealing_key: bytes | None,
+    ) -> None:
+        """Answer for one node.
+
+        Args:
+            node: The runtime.
+            card: Who the node is.
+            peers: Returns the configured peers, in order of configuration.
+            sealing_key: Opens the readings in the journal; `None` for a node without meters.
+        """
         self._node = node
         self._card = card
+        self._peers = peers
         self._sealing_key = sealing_key
         self._applied = AppliedReadings(sealing_key)
         self._hub = Hub()
@@ -131,7 +141,7 @@ class NodeApi:
 
     def checks(self) -> tuple[Check, ...]:
         """Return the health checks."""
-        core, peers = self._node.core, self._node.peers()
+        core, peers = self._node.core, self._peers()
         parameters = self._node.genesis.parameters
         disk = os.statvfs(self._node.folder)
         ledger_ms = self._node.now().ledger_ms - core.confirmed_at_ms
@@ -209,7 +219,7 @@ class NodeApi:
 
     def peers(self) -> tuple[PeerView, ...]:
         """Return the configured peers."""
-        return self._node.peers()
+        return self._peers()
 
     def subscribe(self) -> Subscription:
         """Return a new buffer of what happens from now on. Raises `QueueFullError`."""

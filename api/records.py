@@ -189,6 +189,7 @@ Config = NodeConfig | CoordinatorConfig | MeterConfig | BrokerConfig
 
 
 def http_url(http: Http) -> str:
-    """Return the address people open in a browser."""
-    host = f"[{http.host}]" if ":" in http.host else http.host
+    """Return the address people open in a browser, on the same machine if it listens on all."""
+    host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(http.host, http.host)
+    host = f"[{host}]" if ":" in host else host
     return f"http://{host}:{http.port}"

@@ -137,6 +137,7 @@ class BatchForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 _bodies: Final = msgspec.json.Decoder(BatchForm)
 _items: Final = msgspec.json.Decoder(ItemForm)
 _batches: Final = Decoder(list[bytes], "batch", MAX_BODY_SIZE)
+_REFUSALS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _PLACE: Final = re.compile(r" - at `\$([^`]*)`\Z")
 _STEP: Final = re.compile(r"\.(\w+)|\[(\d+)\]")
 
@@ -249,7 +250,7 @@ def _payload(form: DataForm | ReadingsForm | OperationForm, what: str) -> Payloa
 def _parsed(decoder: msgspec.json.Decoder[_FormT], body: bytes, what: str) -> _FormT:
     try:
         return decoder.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except _REFUSALS as error:
         raise InvalidRequestError(f"{what}: {_explained(str(error), body)}") from error
 
 
@@ -258,7 +259,10 @@ def _explained(message: str, body: bytes) -> str:
     place = _PLACE.search(message)
     if place is None:
         return message
-    value = msgspec.json.decode(body)
+    try:
+        value = msgspec.json.decode(body)
+    except _REFUSALS:  # behind the place it is not even JSON: the first fault is enough
+        return message
     for name, index in _STEP.findall(place[1]):
         value = value[name] if name else value[int(index)]
     return f"{place[1].lstrip('.')} {shown(value)}: {message[: place.start()]}"

@@ -87,13 +87,14 @@ class Issuer:
         """When to call `step`, wall time; 0 for at once."""
         return 0 if self._due_ms is None else self._due_ms
 
-    def step(self, now: Instant, view: View, rng: Random) -> Step | None:
+    def step(self, now: Instant, view: View, rng: Random, *, may_merge: bool = True) -> Step | None:
         """Return what to do now, or `None` before the next milestone is due.
 
         Args:
             now: This moment.
             view: The tangle, for tip selection.
             rng: The coordinator's generator.
+            may_merge: Whether there is time for checkpoints before the milestone.
 
         Raises:
             BadMilestoneError: What waits does not fit a milestone.
@@ -105,7 +106,7 @@ class Issuer:
             return None
         if self._lock.index > self._core.confirmed_index:
             return self._catch_up(now)
-        pairs = merging_checkpoints(view, rng)
+        pairs = merging_checkpoints(view, rng) if may_merge else []
         if pairs:
             return Checkpoints(tuple(pairs))
         return self._issue(now, view, rng)

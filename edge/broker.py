@@ -37,7 +37,8 @@ async def run_broker(host: str = LOOPBACK, port: int = DEFAULT_PORT) -> None:
         UnavailableError: The address cannot be listened on.
     """
     for name in ("amqtt", "transitions"):
-        logging.getLogger(name).setLevel(logging.ERROR)  # they tell of every client and packet
+        # they tell of every packet, and call an error what a client does: a probe, a lost line
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     broker = Broker(
         BrokerConfig(
             listeners={_LISTENER: ListenerConfig(type=ListenerType.EXTERNAL)},

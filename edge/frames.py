@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Annotated, Final
 
 import msgspec
-from typing_extensions import override
 
 from tangle.codec import Decoder, encode
 from tangle.effects import PeerId
@@ -61,7 +60,6 @@ class Transactions(msgspec.Struct, frozen=True, array_like=True, tag="transactio
     items: tuple[Item, ...]
     """Canonical bytes with witness; at most `MAX_FRAME_ITEM_BYTES` in all, parents first."""
 
-    @override
     def __post_init__(self) -> None:
         _verify_count("transactions", len(self.items), 1, MAX_FRAME_ITEMS)
         size = sum(map(len, self.items))
@@ -76,7 +74,6 @@ class Request(msgspec.Struct, frozen=True, array_like=True, tag="request"):
 
     ids: tuple[HashField, ...]
 
-    @override
     def __post_init__(self) -> None:
         _verify_count("requested ids", len(self.ids), 1, MAX_REQUEST_IDS)
 
@@ -96,7 +93,6 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag="heartbeat"):
     version: Label
     """Of the sender's software, for people to read."""
 
-    @override
     def __post_init__(self) -> None:
         _verify_count("tips", len(self.tips), 0, MAX_HEARTBEAT_TIPS)
 
@@ -271,7 +267,7 @@ def _hear(heard: _Heard | None, frame: Frame) -> _Heard:
         return _Heard(heard.epoch, frame.number, recent)
     if -ahead >= REPLAY_WINDOW:
         raise ReplayedFrameError(
-            f"{place}: more than {REPLAY_WINDOW} behind the latest, {heard.highest}"
+            f"{place}: {-ahead} behind the latest, of a window of {REPLAY_WINDOW}"
         )
     if heard.recent >> -ahead & 1:
         raise ReplayedFrameError(f"{place}: heard before")

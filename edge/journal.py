@@ -106,7 +106,8 @@ class Journal:
         latest = self.latest_milestone()
         index = 0 if latest is None else latest.index
         since = index - reference_depth
-        recent = self._recent(since, entry_points(genesis) if since <= 0 else ())
+        roots = [] if latest is None else [latest.milestone_id]
+        recent = self._recent(since, [*roots, *(entry_points(genesis) if since <= 0 else ())])
         if not recent:
             return None
         return Restored(
@@ -248,9 +249,8 @@ class Journal:
         with self._storage.reported():
             for row in found:
                 vertex = StoredVertex(*row)
-                if vertex.referenced_index is None and not known.issuperset(
-                    decode(vertex.data).transaction.parents
-                ):
+                is_root = vertex.referenced_index is not None or vertex.tx_id in known
+                if not (is_root or known.issuperset(decode(vertex.data).transaction.parents)):
                     continue
                 known.add(vertex.tx_id)
                 vertices.append(vertex)

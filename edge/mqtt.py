@@ -11,7 +11,7 @@ import random
 import secrets
 from collections import Counter, deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from aiomqtt import Client, Message, MqttError
@@ -32,6 +32,9 @@ OPERATION_TIMEOUT_S: Final = 5.0
 """For a connection, a subscription, one publication."""
 
 KEEPALIVE_S: Final = 15
+SUBSCRIPTION_REFUSED: Final = 0x80
+"""MQTT 3.1.1, section 3.9.3: below it stands the quality of service granted."""
+
 FIRST_PAUSE_S: Final = 0.2
 MAX_PAUSE_S: Final = 5.0
 """Between two attempts to connect: doubles from the first to this."""
@@ -48,7 +51,7 @@ class BrokerAddress:
     host: str
     port: int
     username: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
 
 
 class MeterLink:
@@ -192,8 +195,9 @@ class MeterLink:
             topics = self._unsubscribed[:TOPICS_PER_SUBSCRIPTION]
             del self._unsubscribed[:TOPICS_PER_SUBSCRIPTION]
             granted = await client.subscribe([(topic, 1) for topic in topics])
-            for topic, code in zip(topics, granted, strict=True):
-                if code if isinstance(code, int) else code.is_failure:
+            codes = [code if isinstance(code, int) else code.value for code in granted]
+            for topic, code in zip(topics, codes, strict=True):
+                if code >= SUBSCRIPTION_REFUSED:
                     raise MqttError(f"the broker refuses a subscription to {topic}")
 
     def _count_rarely(self, what: str, device: Address, size: int) -> None:

@@ -16,11 +16,25 @@ MAX_HALTED_SIZE: Final = 16 * 2**20
 """Of the stored evidence: far beyond a report and some milestones of 32 KiB."""
 
 
+class PlainField(msgspec.Struct, frozen=True, array_like=True, tag="plain"):
+    """A field of an event that is text or a number."""
+
+    name: str
+    value: str | int
+
+
+class BytesField(msgspec.Struct, frozen=True, array_like=True, tag="bytes"):
+    """A field of an event that is an address."""
+
+    name: str
+    value: bytes
+
+
 class StoredEvent(msgspec.Struct, frozen=True, array_like=True):
     """`tangle.outcomes.Event`."""
 
     name: str
-    fields: tuple[tuple[str, str | int], ...]
+    fields: tuple[PlainField | BytesField, ...]
 
 
 class StoredApplied(msgspec.Struct, frozen=True, array_like=True, tag="applied"):
@@ -69,7 +83,7 @@ def decode_outcome(data: bytes) -> Outcome:
     """Parse what `encode_outcome` wrote. Raises `MalformedBytesError`."""
     match _outcomes.decode(data).outcome:
         case StoredApplied(events):
-            return Applied(tuple(Event(event.name, event.fields) for event in events))
+            return Applied(tuple(_event(event) for event in events))
         case StoredNoValue():
             return NoValue()
         case StoredIgnored(reason):
@@ -90,8 +104,22 @@ def decode_halted(data: bytes) -> Halted:
 def _stored(outcome: Outcome) -> StoredOutcome:
     match outcome:
         case Applied(events):
-            return StoredApplied(tuple(StoredEvent(event.name, event.fields) for event in events))
+            return StoredApplied(tuple(_stored_event(event) for event in events))
         case NoValue():
             return StoredNoValue()
         case Ignored(reason):
             return StoredIgnored(reason)
+
+
+def _event(stored: StoredEvent) -> Event:
+    return Event(stored.name, tuple((field.name, field.value) for field in stored.fields))
+
+
+def _stored_event(event: Event) -> StoredEvent:
+    return StoredEvent(
+        event.name,
+        tuple(
+            BytesField(name, value) if isinstance(value, bytes) else PlainField(name, value)
+            for name, value in event.fields
+        ),
+    )

@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from tangle.accounts import Token, moved
-from tangle.address import Address, AddressField, encode_address
+from tangle.address import Address, AddressField
 from tangle.codec import Decoder, encode
 from tangle.contracts import Changed, Context, Contract
 from tangle.outcomes import Event, Reason
@@ -66,7 +66,7 @@ def _moved_event(token: Token, sender: Address, to: Address, amount: int) -> Eve
     unit = {Token.ENT: "amount_uent", Token.EEURO: "amount_ueur"}[token]
     return Event(
         "transfer.moved",
-        (("from", encode_address(sender)), ("to", encode_address(to)), (unit, amount)),
+        (("from", sender), ("to", to), (unit, amount)),
     )
 
 

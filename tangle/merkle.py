@@ -77,7 +77,7 @@ def verify_inclusion(leaf: bytes, proof: MerkleProof, root: bytes) -> None:
             root.
     """
     if proof.index >= proof.count:
-        raise InvalidProofError(f"leaf {proof.index} of {proof.count}: the count starts at 0")
+        raise InvalidProofError(f"leaf {proof.index} of {proof.count}: they are counted from 0")
     way = [at for has_sibling, at in _way_up(proof.index, proof.count) if has_sibling]
     if len(way) != len(proof.siblings):
         raise InvalidProofError(

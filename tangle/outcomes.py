@@ -43,8 +43,9 @@ class Event:
     name: str
     """`contract.what`, e.g. `transfer.moved`."""
 
-    fields: tuple[tuple[str, str | int], ...]
-    """Names with their unit, and values; addresses in bech32m."""
+    fields: tuple[tuple[str, str | int | bytes], ...]
+    """Names with their unit, and values. Bytes are addresses: their text form is for people, and
+    costs more than the operation."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Source: PROTOCOL §11. The values are never here: a batch is a range and a salte
 """
 
 from tangle.accounts import identity, reading_ranges, reading_ranges_row
-from tangle.address import Address, encode_address
+from tangle.address import Address
 from tangle.contracts import Changed, Context
 from tangle.outcomes import Event, Reason
 from tangle.ranges import take
@@ -33,7 +33,7 @@ def apply_reading_batch(rows: RowReader, batch: ReadingBatch, context: Context) 
     event = Event(
         "readings.committed",
         (
-            ("meter", encode_address(meter)),
+            ("meter", meter),
             ("first_sequence", batch.first_sequence),
             ("last_sequence", batch.last_sequence),
         ),

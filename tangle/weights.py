@@ -21,7 +21,8 @@ SWEEP_SIZE: Final = 4_096
 class CumulativeWeights:
     """The weights of what is present in one graph. Mutable; owned by one `NodeCore`.
 
-    Exact under any interleaving of calls, each made right after the graph changed likewise.
+    Exact under any interleaving of calls. `add` is called right after the graph attached;
+    `forget` and `drop` right before or after it did the same.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -56,6 +57,8 @@ class CumulativeWeights:
         else:
             # It stays as a way for what was dropped above it, until that is subtracted.
             self._dropped[tx_id] = self._vertices[tx_id]
+            if len(self._dropped) >= SWEEP_SIZE:
+                self._settle()  # a node that never asks for a weight must not hold them for ever
 
     def weight(self, tx_id: TransactionId) -> int:
         """Return the cumulative weight of a transaction that is present: 1 for a tip.
@@ -91,8 +94,5 @@ class CumulativeWeights:
             if not mask:
                 continue
             self._weights[tx_id] += sign * mask.bit_count()
-            for parent_id in vertex.parents:
-                if parent_id in self._vertices:
-                    masks[parent_id] = masks.get(parent_id, 0) | mask
-            if not masks:
-                break
+            for parent_id in vertex.parents:  # the mask of a forgotten one is never looked at
+                masks[parent_id] = masks.get(parent_id, 0) | mask

@@ -53,10 +53,8 @@ def complete(view: View, chosen: Sequence[TransactionId], count: int) -> tuple[T
     for tx_id in _grounds(view, chosen):
         if len(parents) >= needed:
             break
-        vertex = view.graph.get(tx_id)
-        if vertex is None or tx_id in parents or view.is_below_max_depth(vertex):
-            continue
-        parents.append(tx_id)
+        if tx_id in view.graph and tx_id not in parents:
+            parents.append(tx_id)
     if len(parents) < needed:
         raise NoTipsError(
             f"{len(parents)} of {needed} parents at milestone {view.confirmed_index}: "
@@ -66,7 +64,10 @@ def complete(view: View, chosen: Sequence[TransactionId], count: int) -> tuple[T
 
 
 def _grounds(view: View, chosen: Sequence[TransactionId]) -> Iterator[TransactionId]:
-    """Yield what may stand in for a tip, best first; some of it twice, or forgotten."""
+    """Yield what may stand in for a tip, best first; some of it twice, or forgotten.
+
+    None of it is below max depth: a parent's oldest root is no older than its child's.
+    """
     last = view.confirmed_index
     oldest = max(0, last - view.parameters.max_depth)
     yield from _milestone(view, last)

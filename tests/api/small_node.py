@@ -111,9 +111,6 @@ class SmallNode:
     async def read(self, query: Callable[[Journal], T]) -> T:
         return query(self.journal)
 
-    def peers(self) -> tuple[PeerView, ...]:
-        return self.known_peers
-
     def take_in(self, data: bytes) -> None:
         """Submit, and journal what came of it."""
         effects = self.core.submit(data, self.now())
@@ -133,7 +130,7 @@ class SmallNode:
         core = self.core
         parents = {core.confirmed_id, *sorted(core.graph.tips)[:7]}
         if len(parents) < 2:
-            parents.add(self.select_parents()[0])
+            parents.update(self.select_parents())
         milestone = sign_milestone(core.draft_milestone(parents, self.clock_ms), (COORDINATOR,))
         self.take_in(milestone.data)
         return milestone.tx_id
@@ -164,7 +161,8 @@ def nonce_of(transaction: Transaction) -> bytes:
 
 def api_of(node: SmallNode, sealing_key: bytes | None = None) -> NodeApi:
     """Return the adapter over `node`, told of its effects."""
-    api = NodeApi(node, NodeCard(EDGE.public, "south", "edge", "1.2.3"), sealing_key)
+    card = NodeCard(EDGE.public, "south", "edge", "1.2.3")
+    api = NodeApi(node, card, lambda: node.known_peers, sealing_key)
     node.told = api.publish
     return api
 

@@ -23,7 +23,7 @@ IDENTITY: Final = MeterIdentity(NETWORK, METER, EDGE.public)
 SLOT_MS: Final = 900_000
 
 
-def reading(  # noqa: PLR0917 — the fields of a reading
+def reading(
     sequence: int = 0,
     *,
     network: bytes = NETWORK,

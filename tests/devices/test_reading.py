@@ -51,7 +51,8 @@ def test_a_signed_reading_has_one_spelling(drawn: Reading) -> None:
 
 
 def test_the_largest_reading_fits_the_stated_size() -> None:
-    largest = Reading(NETWORK, DEVICE, *[MAX_INTEGER] * 5, quality="estimated")
+    most = MAX_INTEGER
+    largest = Reading(NETWORK, DEVICE, most, most, most, most, most, "estimated")
 
     assert len(encode_reading(sign_reading(largest, METER))) <= 180
 

@@ -19,21 +19,21 @@ SITE = Site(50_000, 10_000, HOUR_MS)
 ROOF = Panel(peak_w=5_000, tilt_deg=35, azimuth_deg=180)
 
 
-def moment_ms(*fields: int) -> int:
-    return int(datetime(*fields, tzinfo=UTC).timestamp()) * 1_000  # type: ignore[misc]
+def moment_ms(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) * 1_000
 
 
 @pytest.mark.parametrize(
     ("when", "elevation_deg"),
     [
         # at solar noon the sun stands at 90° − latitude + declination
-        pytest.param((2024, 6, 20, 11, 22), 90 - 50 + 23.44, id="summer solstice"),
-        pytest.param((2024, 12, 21, 11, 18), 90 - 50 - 23.44, id="winter solstice"),
-        pytest.param((2024, 3, 20, 11, 27), 90 - 50, id="equinox"),
+        pytest.param("2024-06-20T11:22", 90 - 50 + 23.44, id="summer solstice"),
+        pytest.param("2024-12-21T11:18", 90 - 50 - 23.44, id="winter solstice"),
+        pytest.param("2024-03-20T11:27", 90 - 50, id="equinox"),
     ],
 )
-def test_the_sun_stands_highest_at_solar_noon(when: tuple[int, ...], elevation_deg: float) -> None:
-    noon = moment_ms(*when)
+def test_the_sun_stands_highest_at_solar_noon(when: str, elevation_deg: float) -> None:
+    noon = moment_ms(when)
 
     sun = sun_at(noon, SITE)
 
@@ -43,8 +43,8 @@ def test_the_sun_stands_highest_at_solar_noon(when: tuple[int, ...], elevation_d
 
 
 def test_the_sun_rises_in_the_east_and_sets_in_the_west() -> None:
-    assert sun_at(moment_ms(2024, 3, 20, 6), SITE).east > 0.9
-    assert sun_at(moment_ms(2024, 3, 20, 17), SITE).east < -0.9
+    assert sun_at(moment_ms("2024-03-20T06:00"), SITE).east > 0.9
+    assert sun_at(moment_ms("2024-03-20T17:00"), SITE).east < -0.9
 
 
 @given(st.integers(0, 2_000_000_000_000), st.integers(-90_000, 90_000))
@@ -57,8 +57,8 @@ def test_the_direction_of_the_sun_is_a_unit_vector(now_ms: int, latitude_mdeg: i
 
 def test_a_cloudless_noon_in_june_is_bright_and_midnight_is_dark() -> None:
     noon, midnight = (
-        sun_at(moment_ms(2024, 6, 20, 11), SITE),
-        sun_at(moment_ms(2024, 6, 20, 23), SITE),
+        sun_at(moment_ms("2024-06-20T11:00"), SITE),
+        sun_at(moment_ms("2024-06-20T23:00"), SITE),
     )
 
     assert 850 < cloudless_w_m2(noon) < 950
@@ -78,19 +78,19 @@ def test_the_diffuse_part_falls_as_the_sky_clears() -> None:
 
 
 def test_a_roof_gives_most_when_the_sun_faces_it() -> None:
-    morning = sun_at(moment_ms(2024, 6, 20, 6), SITE)
+    morning = sun_at(moment_ms("2024-06-20T06:00"), SITE)
     east, west = Panel(5_000, 35, 90), Panel(5_000, 35, 270)
 
     assert panel_power_w(east, morning, 1.0) > 3 * panel_power_w(west, morning, 1.0)
 
 
 def test_clouds_take_power_away() -> None:
-    noon = sun_at(moment_ms(2024, 6, 20, 11), SITE)
+    noon = sun_at(moment_ms("2024-06-20T11:00"), SITE)
 
     assert panel_power_w(ROOF, noon, 0.2) < 0.35 * panel_power_w(ROOF, noon, 1.0)
 
 
 def test_no_roof_exceeds_its_peak_power() -> None:
-    overhead = sun_at(moment_ms(2024, 3, 20, 12, 7), Site(0, 0, 0))
+    overhead = sun_at(moment_ms("2024-03-20T12:07"), Site(0, 0, 0))
 
     assert panel_power_w(Panel(1_000, 0, 180), overhead, 2.0) == 1_000

@@ -3,7 +3,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tangle.address import (
+    _ALPHABET,
     Address,
+    _expanded,
+    _polymod,
     address_of,
     bytes_to_symbols,
     decode_address,
@@ -59,6 +62,19 @@ def test_the_address_of_a_vector_is_the_same_everywhere(wallet: dict[str, str]) 
 
     assert address.hex() == wallet["address"]
     assert encode_address(address) == wallet["text"]
+
+
+def test_a_checksum_of_five_characters_is_too_short_even_where_it_would_match() -> None:
+    found = 0
+    for prefix in map(chr, range(ord("a"), ord("z") + 1)):
+        wanted = _polymod([*_expanded(prefix), *bytes(5)]) ^ 0x2BC830A3
+        if wanted >> 25:
+            continue  # no five characters match under this prefix
+        found += 1
+        last = "".join(_ALPHABET[wanted >> 5 * at & 31] for at in reversed(range(5)))
+        with pytest.raises(InvalidAddressError, match="at least 6 characters"):
+            decode_bech32m(f"{prefix}1{last}")
+    assert found
 
 
 @given(st.binary(min_size=32, max_size=32))

@@ -177,6 +177,14 @@ def test_another_spelling_is_refused(data: bytes) -> None:
         drawings.decode(data)
 
 
+def test_bytes_of_just_the_stated_size_are_read() -> None:
+    spelt = encode(Drawing(Circle(5)))
+
+    assert Decoder(Drawing, "drawing", len(spelt)).decode(spelt) == Drawing(Circle(5))
+    with pytest.raises(MalformedBytesError):
+        Decoder(Drawing, "drawing", len(spelt) - 1).decode(spelt)
+
+
 def test_bytes_beyond_the_stated_size_are_not_even_looked_at() -> None:
     with pytest.raises(MalformedBytesError, match=f"{MAX_SIZE + 1} bytes: the maximum is"):
         drawings.decode(b"\x91" * (MAX_SIZE + 1))

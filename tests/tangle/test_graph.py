@@ -3,6 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tangle.graph import Graph
+from tangle.restored import StoredVertex
 from tests.drawing import draw, name_of, new_cone, sketch, tx
 
 
@@ -11,8 +12,10 @@ def names(graph: Graph) -> list[str]:
 
 
 def tips(graph: Graph) -> set[str]:
-    assert graph.tip_count == len(graph.tips)
-    return {name_of(tx_id) for tx_id in graph.tips}
+    found = {name_of(vertex.tx_id) for vertex in graph.vertices() if graph.is_tip(vertex.tx_id)}
+    assert found == {name_of(tx_id) for tx_id in graph.tips}
+    assert graph.tip_count == len(found)
+    return found
 
 
 def pending(graph: Graph) -> list[str]:
@@ -258,6 +261,59 @@ def test_dropping_under_a_child_is_a_bug() -> None:
 
     with pytest.raises(AssertionError):
         graph.drop(tx("a"))
+
+
+def restored(graph: Graph, entry_points: dict[str, int]) -> Graph:
+    """Return what a restart makes of the journal of `graph`."""
+    copy = Graph([(tx(name), index) for name, index in entry_points.items()])
+    for vertex in graph.vertices():
+        if name_of(vertex.tx_id) not in entry_points:
+            stored = StoredVertex(vertex.tx_id, b"", vertex.attached_at_ms, vertex.referenced_index)
+            copy.restore(stored, vertex.parents, vertex.size_bytes, vertex.milestone_index)
+    return copy
+
+
+DRAWING = """
+    a: g h
+    b: g h
+    M1 @1: a g
+    c: M1 b
+    d: c a
+    e: c M1
+    M2 @2: M1 d
+    f: M2 e
+"""
+
+
+def test_a_restart_puts_everything_back() -> None:
+    graph = sketch(DRAWING)
+
+    copy = restored(graph, {"g": 0, "h": 0})
+
+    assert tips(copy) == tips(graph) == {"f"}
+    assert pending(copy) == pending(graph) == ["e", "M2", "f"]
+    assert [copy.milestone_id(index) for index in range(4)] == [
+        graph.milestone_id(index) for index in range(4)
+    ]
+    for index in range(4):
+        assert copy.referenced_at(index) == graph.referenced_at(index)
+    for vertex in graph.vertices():
+        assert copy[vertex.tx_id].milestone_index == vertex.milestone_index
+        assert copy[vertex.tx_id].size_bytes == vertex.size_bytes
+        assert roots(copy, name_of(vertex.tx_id)) == roots(graph, name_of(vertex.tx_id))
+        assert copy[vertex.tx_id].children == vertex.children
+
+
+def test_a_restart_leaves_out_what_was_forgotten() -> None:
+    graph = sketch(DRAWING)
+    graph.forget(2)
+
+    copy = restored(graph, {})
+
+    assert names(copy) == names(graph) == ["b", "M1", "c", "d", "e", "M2", "f"]
+    assert tips(copy) == {"f"}
+    assert roots(copy, "c") == (2, 2)
+    assert copy.forget(3) == graph.forget(3)
 
 
 @settings(deadline=None)

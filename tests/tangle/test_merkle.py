@@ -76,6 +76,14 @@ def test_a_changed_sibling_or_root_is_refused(leaves: list[bytes], data: st.Data
         verify_inclusion(leaves[position], proof, digest(root))
 
 
+def test_a_leaf_beyond_the_count_is_refused_though_its_path_exists() -> None:
+    eight = [*LEAVES, b"eighth"]
+    siblings = prove_inclusion(eight, 7).siblings
+
+    with pytest.raises(InvalidProofError, match="counted from 0"):
+        verify_inclusion(b"eighth", MerkleProof(7, 7, siblings), merkle_root(eight))
+
+
 def test_an_inner_node_is_no_leaf() -> None:
     left = digest(b"\0" + LEAVES[0]) + digest(b"\0" + LEAVES[1])
     right = prove_inclusion(LEAVES[:4], 0).siblings[1]

@@ -28,6 +28,7 @@ from tangle.transaction import (
     ReadingBatch,
     SignedTransaction,
     Transaction,
+    TransactionId,
     Witness,
     decode,
     decode_fields,
@@ -41,18 +42,19 @@ from tests.vectors import load
 
 VECTORS = load("transactions")
 KEY = SigningKey(bytes(range(32)))
-IDS = tuple(sorted(digest(bytes([number])) for number in range(10)))
+IDS = tuple(sorted(TransactionId(digest(bytes([number]))) for number in range(10)))
 BATCH = ReadingBatch(IDS[5], 3, 9, IDS[6])
 DATA = Data("note", b"abc")
+SOME = (IDS[1], IDS[2], IDS[3], IDS[4])
 MILESTONE = Milestone(7, 1_000, IDS[1], IDS[2], IDS[3], IDS[4])
 
 
-def issued(payload: Payload = DATA, **changes: Any) -> Transaction:
+def issued(payload: Payload = DATA, **changes: object) -> Transaction:
     plain = Transaction(VERSION, bytes(8), IDS[:2], KEY.public, 5, 1_000, payload)
     return msgspec.structs.replace(plain, **changes)
 
 
-def milestone(payload: Milestone = MILESTONE, **changes: Any) -> Transaction:
+def milestone(payload: Milestone = MILESTONE, **changes: object) -> Transaction:
     plain = Transaction(VERSION, bytes(8), IDS[:3], MILESTONE_ISSUER, 7, 1_000, payload)
     return msgspec.structs.replace(plain, **changes)
 
@@ -172,7 +174,7 @@ def test_another_spelling_of_a_transaction_is_refused(case: dict[str, str]) -> N
 
 
 def many_signatures(count: int) -> MilestoneWitness:
-    return MilestoneWitness((KeySignature(bytes(32), bytes(64)),) * count)
+    return MilestoneWitness((KeySignature(KEY.public, bytes(64)),) * count)
 
 
 @pytest.mark.parametrize(
@@ -201,10 +203,10 @@ def many_signatures(count: int) -> MilestoneWitness:
         pytest.param(signed(issued(ReadingBatch(IDS[0], 0, 0, bytes(33)))), id="long root"),
         pytest.param(signed(issued(ReadingBatch(IDS[0], -1, 0, IDS[0]))), id="negative reading"),
         pytest.param(signed(issued(ReadingBatch(IDS[0], 0, 2**63, IDS[0]))), id="large reading"),
-        pytest.param(signed(milestone(Milestone(0, 1, *IDS[:4]))), id="milestone 0"),
-        pytest.param(signed(milestone(Milestone(1, -1, *IDS[:4]))), id="milestone before time"),
+        pytest.param(signed(milestone(Milestone(0, 1, *SOME))), id="milestone 0"),
+        pytest.param(signed(milestone(Milestone(1, -1, *SOME))), id="milestone before time"),
         pytest.param(
-            signed(milestone(Milestone(1, 1, *IDS[:3], bytes(31)))), id="short state root"
+            signed(milestone(Milestone(1, 1, *SOME[:3], bytes(31)))), id="short state root"
         ),
         pytest.param(signed(issued(), IssuerWitness(bytes(63), bytes(8))), id="short signature"),
         pytest.param(signed(issued(), IssuerWitness(bytes(65), bytes(8))), id="long signature"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tangle.graph import Graph
 from tangle.transaction import TransactionId
 from tangle.weights import SWEEP_SIZE, CumulativeWeights
-from tests.drawing import draw, sketch, tx
+from tests.drawing import draw, name_of, sketch, tx
 
 
 def in_networkx(graph: Graph) -> "nx.DiGraph[TransactionId]":
@@ -69,12 +69,14 @@ class Random:
 
     def milestone(self) -> None:
         self.index += 1
-        name = f"m{self.index}"
-        tip = self._data.draw(st.sampled_from(sorted(v.tx_id for v in self.graph.vertices())))
-        before = f"m{self.index - 1}" if self.index > 1 else "g"
-        parents = " ".join(sorted({before, tip.rstrip(b"\0").decode()}))
-        draw(self.graph, f"{name} @{self.index}: {parents}")
-        self.weights.add(tx(name))
+        ids = sorted(vertex.tx_id for vertex in self.graph.vertices())
+        chosen = self._data.draw(st.lists(st.sampled_from(ids), min_size=1, max_size=2))
+        name, parents = tx(f"m{self.index}"), tuple(sorted(set(chosen)))
+        self.graph.attach_milestone(name, parents, 100, 0, self.index)
+        self.weights.add(name)
+        cone = nx.ancestors(in_networkx(self.graph), name)
+        pending = [vertex.tx_id for vertex in self.graph.unreferenced()]
+        self.graph.mark_referenced([tx_id for tx_id in pending if tx_id in cone], self.index)
 
     def forget(self) -> None:
         kept = self._data.draw(st.integers(0, 2))
@@ -147,6 +149,27 @@ def test_a_burst_that_expires_between_two_reads_is_subtracted_through_itself() -
 
     assert weights.weight(tx("a")) == 1
     assert weights.weight(tx("h")) == 2
+
+
+def test_nothing_piles_up_while_nobody_asks_for_a_weight() -> None:
+    count = SWEEP_SIZE + 10
+    graph = sketch("")
+    draw(graph, "\n".join(f"b{number}: g h" for number in range(count)))
+    weights = CumulativeWeights(graph)
+    assert weights.weight(tx("g")) == count + 1
+
+    for number in range(count):
+        graph.drop(tx(f"b{number}"))
+        weights.drop(tx(f"b{number}"))
+    draw(graph, "a: g h\nM1 @1: a g\nb: M1 a\nM2 @2: M1 b")
+    for name in ("a", "M1", "b", "M2"):
+        weights.add(tx(name))
+    weights.forget(graph.forget(2))
+
+    assert len(weights._dropped) == 10
+    assert [name_of(tx_id) for tx_id in weights._arrived] == ["M1", "b", "M2"]
+    assert all_weights(weights, graph) == expected_weights(graph)
+    assert not weights._dropped
 
 
 @pytest.mark.parametrize("read_before", ["", "a"])

@@ -158,6 +158,13 @@ def test_a_tip_whose_cone_does_not_fit_is_skipped() -> None:
     assert all(each == ["c0x17"] for each in chosen)
 
 
+def test_what_two_tips_share_needs_room_once() -> None:
+    graph = sketch(f"{stars(11)}\ntwin: c0x9 h")
+    view = view_of(graph, parameters=Parameters(max_cone_transactions=15))
+
+    assert names(select_heaviest_branch(view, Random(1))) == ["s0", "twin"]
+
+
 def test_bytes_bound_the_cone_as_well() -> None:
     graph = sketch(stars(4, 5))
     view = view_of(graph, parameters=Parameters(max_cone_bytes=6 * SIZE_BYTES))
@@ -199,6 +206,19 @@ def test_when_the_work_runs_out_the_oldest_part_goes(monkeypatch: pytest.MonkeyP
     chosen = select_heaviest_branch(view, Random(1))
 
     assert names(chosen) == ["c0x17"]
+
+
+def test_checking_what_fits_ends_with_its_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = sketch(stars(10, 9, 8, 7))
+    monkeypatch.setattr(cover, "FIT_BUDGET", 12)
+
+    assert names(select_heaviest_branch(view_of(graph), Random(1))) == ["s0", "s1"]
+
+
+def test_one_block_is_counted_however_small_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cover, "SWEEP_BUDGET", 1)
+
+    assert names(select_heaviest_branch(view_of(sketch(stars(3, 9))), Random(1), 1)) == ["s1"]
 
 
 def test_beyond_the_sweep_budget_the_oldest_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

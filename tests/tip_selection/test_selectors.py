@@ -155,6 +155,16 @@ def test_lazy_tips_are_passed_over_for_milestones(select: Selector) -> None:
 
 
 @SELECTORS
+@pytest.mark.parametrize("seed", range(5))
+def test_beside_the_last_milestone_comes_the_one_before_not_what_it_references(
+    select: Selector, seed: int
+) -> None:
+    graph = sketch(f"old: g h\n{milestones(1, 15)}\nA: M15 M14\nM16 @16: A M15")
+
+    assert names(select(view_of(graph, 16), Random(seed), 2)) == ["M15", "M16"]
+
+
+@SELECTORS
 def test_semi_lazy_tips_are_chosen_for_want_of_others(select: Selector) -> None:
     graph = sketch(f"old: g h\n{milestones(1, 14)}\nmixed: M14 old\nalso: M14 old")
 

@@ -172,3 +172,31 @@ def test_a_walk_never_ends_on_what_is_referenced() -> None:
 
     assert selection.parents == (tx("e"), tx("f"))
     assert selection.walks == walk.MAX_TRIES
+
+
+def test_a_young_entry_point_under_lazy_children_is_no_result_either() -> None:
+    graph = sketch("lazy: c f", entry_points={"c": 1, "d": 30, "e": 30, "f": 29})
+
+    selection = select_unweighted_walk(view_of(graph, 30, SHALLOW), Random(1), 2)
+
+    assert selection.parents == (tx("d"), tx("e"))
+
+
+def test_a_tip_without_a_recent_root_is_walked_away_from() -> None:
+    graph = sketch(f"lazy: g h\n{milestones(1, 10)}\nfresh: M10 M9")
+    view = view_of(graph, 10)
+
+    draws = [draw_tip(view, Random(seed), unweighted_step, ()) for seed in range(50)]
+
+    assert {draw.tx_id for draw in draws} == {tx("fresh")}
+    assert max(draw.walks for draw in draws) > 1
+
+
+def test_semi_lazy_results_stand_for_want_of_better() -> None:
+    graph = sketch(f"old: g h\n{milestones(1, 14)}\nmixed: M14 old\nalso: M14 old")
+    view = view_of(graph, 14, SHALLOW)
+
+    draws = [draw_tip(view, Random(seed), unweighted_step, ()) for seed in range(20)]
+
+    assert {draw.tx_id for draw in draws} == {tx("mixed"), tx("also")}
+    assert {draw.walks for draw in draws} == {1}

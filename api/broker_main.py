@@ -1,0 +1,31 @@
+"""The embedded MQTT broker: `python -m api.broker_main --config broker.toml`."""
+
+import asyncio
+import os
+
+import typer
+
+from api.config import load_config
+from api.logs import configure_logs
+from api.options import ConfigFile, Settings, ending, settings
+from api.records import BrokerConfig
+from edge.broker import run_broker
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def run(*, config: ConfigFile, set_: Settings = None) -> None:
+    """Run the embedded MQTT broker, enough for one host; beyond it, run Mosquitto.
+
+    Examples:
+      tanglewatt broker run --config broker/broker.toml
+    """
+    configure_logs()
+    with ending():
+        record = load_config(BrokerConfig, config.absolute(), os.environ, settings(set_))
+        asyncio.run(run_broker(record.mqtt.host, record.mqtt.port))
+
+
+if __name__ == "__main__":
+    app(prog_name="tanglewatt broker run")

@@ -1,0 +1,242 @@
+"""The composition root: the only place that knows every part, and puts a process together."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from random import Random, SystemRandom
+from typing import Final, TypeVar
+
+from access.device import CONTRACT as DEVICE
+from access.device import Register
+from api.coordinating import coordinate, read_lock
+from api.genesis_file import load_genesis
+from api.http import create_app
+from api.node_service import NodeApi, NodeCard
+from api.private_files import create_folder
+from api.records import CoordinatorConfig, Enrolment, NodeConfig, node_part
+from api.server import listen, serve
+from api.service import PeerView
+from coordinator.issuer import Issuer
+from edge.clock import Clock
+from edge.journal import Journal
+from edge.key_file import read_key_file, read_passphrase
+from edge.mesh import MeshConfig, open_mesh
+from edge.mqtt import BrokerAddress, MeterLink
+from edge.runtime import EdgeNode, NodeSettings, Surroundings
+from edge.sealing import sealing_key
+from energy.transfer import CONTRACT as TRANSFER
+from tangle.accounts import NO_ADDRESS
+from tangle.address import Address, address_of
+from tangle.contracts import Contracts, by_name
+from tangle.effects import Effect, Instant, PeerId
+from tangle.errors import TanglewattError
+from tangle.genesis import Genesis, network_id
+from tangle.keys import PublicKey, SigningKey
+from tangle.node import NodeCore
+from tangle.transaction import Transaction, TransactionId
+
+CONTRACTS: Final[Contracts] = by_name(TRANSFER, DEVICE)
+"""What this version of the protocol runs: every node of a network runs the same."""
+
+T = TypeVar("T")
+Service = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """A node as the HTTP layer reads it."""
+
+    node: EdgeNode
+    folder: Path
+
+    @property
+    def core(self) -> NodeCore:
+        return self.node.core
+
+    @property
+    def genesis(self) -> Genesis:
+        return self.node.genesis
+
+    def now(self) -> Instant:
+        return self.node.clock.instant()
+
+    async def submit(self, data: bytes) -> TransactionId:
+        return self.node.submit(data)
+
+    def select_parents(self) -> tuple[TransactionId, TransactionId]:
+        return self.node.issuance.select_parents()
+
+    async def work(self, transaction: Transaction) -> bytes:
+        return await self.node.issuance.work(transaction)
+
+    async def read(self, query: Callable[[Journal], T]) -> T:
+        return query(self.node.journal)
+
+    def peers(self) -> tuple[PeerView, ...]:
+        announced = self.node.executor.announced
+        return tuple(
+            PeerView(
+                one.peer,
+                one.alias,
+                one.is_connected,
+                one.last_frame_wall_ms,
+                announced.get(one.peer),
+            )
+            for one in self.node.mesh.peers()
+        )
+
+
+def run_node(config: NodeConfig) -> None:
+    """Run an edge node until SIGTERM or SIGINT.
+
+    Raises:
+        TanglewattError: It cannot start, or cannot go on.
+    """
+    asyncio.run(_until_signalled(_run_node(config)))
+
+
+def run_coordinator(config: CoordinatorConfig) -> None:
+    """Run a coordinator until SIGTERM or SIGINT. Raises as `run_node`."""
+    asyncio.run(_until_signalled(_run_coordinator(config)))
+
+
+async def _run_node(config: NodeConfig) -> None:
+    async with _opened(config, "edge") as (node, services):
+        await node.run(*services)
+
+
+async def _run_coordinator(config: CoordinatorConfig) -> None:
+    genesis = load_genesis(config.node.genesis_file)
+    lock_file = config.coordinator.lock_file
+    lock = read_lock(lock_file, network_id(genesis))
+    passphrase = read_passphrase(config.node.passphrase_file)
+    key = read_key_file(config.coordinator.key_file, passphrase)
+    async with _opened(node_part(config), "coordinator") as (node, services):
+        issuer = Issuer(node.core, (key,), lock)
+        rng = SystemRandom()
+
+        async def issue() -> None:
+            await coordinate(node, issuer, lock_file, rng)
+
+        await node.run(*services, issue)
+
+
+@asynccontextmanager
+async def _opened(
+    config: NodeConfig, role: str
+) -> AsyncIterator[tuple[EdgeNode, tuple[Service, ...]]]:
+    """Open all that a node stands on, and close it again in the opposite order."""
+    genesis = load_genesis(config.node.genesis_file)
+    key = read_key_file(config.node.key_file, read_passphrase(config.node.passphrase_file))
+    network = network_id(genesis)
+    create_folder(config.node.data_dir)
+    clock = Clock(genesis)
+    listener = listen(config.http.host, config.http.port)
+    try:
+        with Journal(config.node.data_dir, network) as journal:
+            mesh = await open_mesh(
+                _mesh_config(config, key, network, journal, clock), clock.wall_ms
+            )
+            try:
+                link = _link(config, network) if role == "edge" else None
+                around = Surroundings(journal, mesh, clock, link, _rng())
+                node = EdgeNode(
+                    genesis, CONTRACTS, key, around, _settings(config, role, key.public)
+                )
+                served = _Served(node, config.node.data_dir)
+                card = NodeCard(key.public, config.node.name, role, version("tanglewatt"))
+                answers = NodeApi(served, card, served.peers, sealing_key(key) if link else None)
+                node.executor.observe(_published(answers))
+                app = create_app(answers, (config.http.host,))
+
+                async def http() -> None:
+                    await serve(app, listener)
+
+                yield node, (http,)
+            finally:
+                await mesh.close()
+    finally:
+        listener.close()
+
+
+def _published(answers: NodeApi) -> Callable[[Sequence[Effect]], None]:
+    def publish(effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            answers.publish(effect)
+
+    return publish
+
+
+def _rng() -> Random:
+    """Return a node's dice: nobody may foresee which tips it will choose."""
+    return Random(int.from_bytes(os.urandom(32), "big"))
+
+
+def _mesh_config(
+    config: NodeConfig, key: SigningKey, network: bytes, journal: Journal, clock: Clock
+) -> MeshConfig:
+    return MeshConfig(
+        listen=config.mesh.listen,
+        connect=config.mesh.connect,
+        key=key,
+        peers={PeerId(peer.key): peer.alias for peer in config.mesh.peers},
+        network=network,
+        epoch=journal.next_epoch(clock.wall_ms()),
+    )
+
+
+def _link(config: NodeConfig, network: bytes) -> MeterLink:
+    broker = BrokerAddress(config.mqtt.host, config.mqtt.port)
+    devices = [address_of(PublicKey(one.key)) for one in config.devices]
+    return MeterLink(broker, network, devices, config.node.name)
+
+
+def _settings(config: NodeConfig, role: str, own: PublicKey) -> NodeSettings:
+    return NodeSettings(
+        alias=config.node.name,
+        role=role,
+        version=version("tanglewatt"),
+        batch_interval_ms=config.intake.batch_interval_ms,
+        enrolments=tuple(_registration(one, own) for one in config.devices),
+    )
+
+
+def _registration(enrolment: Enrolment, own: PublicKey) -> Register:
+    """Return the call that registers a device homed here, as the device itself signed it."""
+    edge = address_of(own) if enrolment.role == "meter" else NO_ADDRESS
+    key, owner = PublicKey(enrolment.key), Address(enrolment.owner)
+    return Register(key, enrolment.role, owner, edge, enrolment.proof)
+
+
+async def _until_signalled(running: Coroutine[None, None, None]) -> None:
+    """Run until it ends or a signal asks to stop, and clean up either way.
+
+    Raises:
+        TanglewattError: The first that ended it, out of whatever group it came in.
+    """
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(running)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        return  # asked to stop: everything is closed by now
+    except BaseExceptionGroup as group:
+        raise _first_cause(group) from group
+
+
+def _first_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the error that people are told of: one raised on purpose, if there is any."""
+    causes: list[BaseException] = [group]
+    for cause in causes:
+        if isinstance(cause, BaseExceptionGroup):
+            causes.extend(cause.exceptions)
+        elif isinstance(cause, TanglewattError):
+            return cause
+    return next(one for one in causes if not isinstance(one, BaseExceptionGroup))

@@ -1,0 +1,80 @@
+"""One meter: `python -m api.meter_main --config meter.toml`."""
+
+import asyncio
+import os
+from typing import Annotated, assert_never
+
+import typer
+
+from api.config import load_config
+from api.genesis_file import load_genesis
+from api.layout import OUTBOX
+from api.logs import configure_logs
+from api.options import ConfigFile, Settings, ending, settings
+from api.private_files import create_folder
+from api.records import MeterConfig, RecordedSource, SyntheticSource
+from devices.meter import MeterIdentity
+from devices.shell import MeterConfig as ShellConfig
+from devices.shell import read_profile, read_recording, run_meter
+from devices.sources.rows import ReadingSource
+from devices.sources.synthetic import SyntheticHome, first_slot_ms, home_of
+from edge.clock import Clock
+from edge.key_file import read_key_file, read_passphrase
+from tangle.genesis import network_id
+from tangle.keys import PublicKey
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+DeliverOnly = Annotated[
+    bool, typer.Option("--deliver-only", help="Make no new reading; deliver the rest and end.")
+]
+
+
+@app.command()
+def run(*, config: ConfigFile, set_: Settings = None, deliver_only: DeliverOnly = False) -> None:
+    """Run one meter: measure, sign, post, keep each reading until its receipt.
+
+    SIGUSR1 stops the measuring and lets it deliver the rest; SIGTERM stops at once.
+
+    Examples:
+      tanglewatt meter run --config homes/home_01/meter.toml
+    """
+    configure_logs()
+    with ending():
+        record = load_config(MeterConfig, config.absolute(), os.environ, settings(set_))
+        asyncio.run(_run(record, measure=not deliver_only))
+
+
+async def _run(record: MeterConfig, *, measure: bool) -> None:
+    genesis = load_genesis(record.meter.genesis_file)
+    passphrase = read_passphrase(record.meter.passphrase_file)
+    key = read_key_file(record.meter.key_file, passphrase)
+    create_folder(record.meter.data_dir)
+    shell = ShellConfig(
+        MeterIdentity(network_id(genesis), key, PublicKey(record.edge.key)),
+        record.meter.data_dir / OUTBOX,
+        record.mqtt.host,
+        record.mqtt.port,
+        genesis.parameters.time_scale,
+    )
+    source = _source(record.source, genesis.ledger_start_ms)
+    await run_meter(shell, source, Clock(genesis).instant, measure=measure)
+
+
+def _source(source: RecordedSource | SyntheticSource, ledger_start_ms: int) -> ReadingSource:
+    match source:
+        case RecordedSource():
+            return read_recording(source.file)
+        case SyntheticSource():
+            return SyntheticHome(
+                source.seed,
+                home_of(source.seed, source.home),
+                read_profile(source.profile_file),
+                first_slot_ms(ledger_start_ms),
+            )
+        case _:
+            assert_never(source)
+
+
+if __name__ == "__main__":
+    app(prog_name="tanglewatt meter run")

@@ -1,0 +1,193 @@
+"""Carries out what the core decides, in the one safe order: journal first, then tell.
+
+Whatever a peer, a meter or a wallet hears of is on disk already, so a kill at any instant takes
+back nothing that was said.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from random import Random
+from typing import Final, Protocol
+
+import structlog
+
+from edge.entries import Arrival, Batch, FormedBatch, TakenReading
+from edge.frames import Body, Heartbeat, Request, Transactions, split, split_request
+from edge.journal import Journal
+from edge.mesh import PeerStatus
+from tangle.effects import (
+    Attached,
+    Confirmed,
+    Dropped,
+    Effect,
+    Expired,
+    Halted,
+    Instant,
+    Misbehaved,
+    PeerId,
+    Requested,
+)
+from tangle.node import NodeCore
+from tangle.transaction import TransactionId
+
+_log: Final = structlog.get_logger(__name__)
+
+Observer = Callable[[Sequence[Effect]], None]
+"""Is told what happened once it is durable; must not wait and must not fail."""
+
+
+class Gossip(Protocol):
+    """What the executor needs of the mesh."""
+
+    def broadcast(self, body: Body) -> None:
+        """Send to every peer; never waits."""
+        ...
+
+    def send(self, peer: PeerId, body: Body) -> None:
+        """Send to one peer; never waits."""
+        ...
+
+    def peers(self) -> tuple[PeerStatus, ...]:
+        """Return the configured peers, in order of configuration."""
+        ...
+
+
+class Executor:
+    """One node's hands. Synchronous: one call is one durable commit, and nothing interleaves."""
+
+    def __init__(self, core: NodeCore, journal: Journal, gossip: Gossip, rng: Random) -> None:
+        self.core = core
+        self.journal = journal
+        self.counts: Counter[str] = Counter()
+        """`attached`, `confirmed`, `misbehaved`, `dropped`, `expired`, `requested`, `answered`."""
+
+        self.announced: dict[PeerId, int] = {}
+        """Last milestone that each peer said it had applied."""
+
+        self._gossip = gossip
+        self._rng = rng
+        self._observers: list[Observer] = []
+
+    def observe(self, observer: Observer) -> None:
+        """Tell `observer` of all effects from now on."""
+        self._observers.append(observer)
+
+    def hear(self, frames: Iterable[tuple[PeerId, Body]], now: Instant) -> None:
+        """Handle what peers said, all in one commit, then answer their requests."""
+        effects: list[Effect] = []
+        requests: list[tuple[PeerId, Request]] = []
+        for peer, body in frames:
+            match body:
+                case Transactions():
+                    for data in body.items:
+                        effects += self.core.receive(peer, data, now)
+                case Heartbeat():
+                    self.announced[peer] = body.confirmed_index
+                    said = (body.confirmed_index, TransactionId(body.confirmed_id))
+                    tips = tuple(map(TransactionId, body.tips))
+                    effects += self.core.heartbeat(peer, said, tips, now)
+                case Request():
+                    requests.append((peer, body))
+        self.carry_out(effects, now)
+        for peer, request in requests:
+            self._answer(peer, request)
+
+    def carry_out(
+        self,
+        effects: Sequence[Effect],
+        now: Instant,
+        *,
+        readings: tuple[TakenReading, ...] = (),
+        formed: tuple[FormedBatch, ...] = (),
+    ) -> None:
+        """Do what the core asks, with `readings` and `formed` in the same durable commit.
+
+        Raises:
+            StorageError: Nothing of it is durable and nobody has heard of it; the core is
+                ahead of the journal, so the node must stop.
+        """
+        batch = _batch(effects, now, readings, formed)
+        if batch != Batch():
+            self.journal.commit(batch)
+        self._tell(effects)
+        for observer in self._observers:
+            observer(effects)
+        for effect in effects:
+            if isinstance(effect, Requested):
+                self._request(effect, now)
+
+    def _tell(self, effects: Sequence[Effect]) -> None:
+        fresh = []
+        for effect in effects:
+            match effect:
+                case Attached():
+                    self.counts["attached"] += 1
+                    fresh.append(effect.data)
+                case Confirmed():
+                    self.counts["confirmed"] += len(effect.outcomes)
+                case Misbehaved(peer, error):
+                    self.counts["misbehaved"] += 1
+                    _log.warning("peer misbehaved", peer=peer.hex(), error=str(error))
+                case Dropped(tx_id, reason):
+                    self.counts["dropped"] += 1
+                    _log.info("transaction dropped", tx_id=tx_id.hex(), reason=reason)
+                case Expired(tx_id):
+                    self.counts["expired"] += 1
+                    _log.info("transaction expired", tx_id=tx_id.hex())
+                case Halted():
+                    _log.error(
+                        "confirmation stopped: an operator must decide",
+                        milestone_index=effect.index,
+                        milestone_id=effect.milestone_id.hex(),
+                        report=effect.report,
+                    )
+                case Requested():
+                    pass
+        for body in split(fresh):
+            self._gossip.broadcast(body)
+
+    def _request(self, effect: Requested, now: Instant) -> None:
+        """Look in the own journal first: what is there is too old for the core."""
+        absent = []
+        for tx_id in effect.tx_ids:
+            stored = self.journal.transaction(tx_id)
+            if stored is None:
+                absent.append(tx_id)
+            else:
+                self.carry_out(self.core.recall(tx_id, stored.milestone_index), now)
+        connected = [one.peer for one in self._gossip.peers() if one.is_connected]
+        if not absent or not connected:
+            return  # asked for again when the request is overdue
+        peer = effect.peer if effect.peer in connected else self._rng.choice(connected)
+        for body in split_request(absent):
+            self.counts["requested"] += len(body.ids)
+            self._gossip.send(peer, body)
+
+    def _answer(self, peer: PeerId, request: Request) -> None:
+        found = []
+        for tx_id in map(TransactionId, request.ids):
+            pending = self.core.pending(tx_id)
+            if pending is not None:
+                found.append(pending.data)
+            elif (stored := self.journal.transaction(tx_id)) is not None:
+                found.append(stored.data)
+        self.counts["answered"] += len(found)
+        for body in split(found):
+            self._gossip.send(peer, body)
+
+
+def _batch(
+    effects: Sequence[Effect],
+    now: Instant,
+    readings: tuple[TakenReading, ...],
+    formed: tuple[FormedBatch, ...],
+) -> Batch:
+    attached = [effect for effect in effects if isinstance(effect, Attached)]
+    halted = [effect for effect in effects if isinstance(effect, Halted)]
+    return Batch(
+        arrivals=tuple(Arrival(one.tx_id, one.data, now.wall_ms) for one in attached),
+        confirmed=tuple(effect for effect in effects if isinstance(effect, Confirmed)),
+        halted=halted[0] if halted else None,
+        readings=readings,
+        formed=formed,
+    )

@@ -1,0 +1,168 @@
+"""A node as it runs: one asyncio process around one core. Only its tasks touch the core."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+import structlog
+
+from access.device import Register
+from edge.clock import Clock
+from edge.executor import Executor
+from edge.frames import MAX_HEARTBEAT_TIPS, Heartbeat
+from edge.issuance import Issuance
+from edge.journal import Journal
+from edge.load import LoadMeter
+from edge.mesh import Mesh
+from edge.metering import Metering
+from edge.mqtt import MeterLink
+from tangle.contracts import Contracts
+from tangle.effects import Attached, Effect
+from tangle.errors import StorageError
+from tangle.genesis import Genesis
+from tangle.keys import SigningKey
+from tangle.node import NodeCore
+from tangle.transaction import TransactionId
+from tangle.verification import parse
+
+HEARTBEAT_MS: Final = 1_000
+"""How often a node says where it stands: what a lost frame costs at most."""
+
+_log: Final = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSettings:
+    """What one node is, beside its keys and its network."""
+
+    alias: str
+    role: str
+    """`edge` or `coordinator`."""
+
+    version: str
+    batch_interval_ms: int
+    enrolments: tuple[Register, ...] = ()
+    """Of the meters homed here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a node stands on. Whoever opened it closes it."""
+
+    journal: Journal
+    mesh: Mesh
+    clock: Clock
+    link: MeterLink | None
+    """To the meters homed here; `None` for a node that serves none."""
+
+    rng: Random
+
+
+class EdgeNode:
+    """One running node. Made by the composition root, which also runs what serves it."""
+
+    def __init__(
+        self,
+        genesis: Genesis,
+        contracts: Contracts,
+        key: SigningKey,
+        around: Surroundings,
+        settings: NodeSettings,
+    ) -> None:
+        """Take up where the journal stopped."""
+        self.genesis = genesis
+        self.key = key
+        self.settings = settings
+        self.journal, self.mesh, self.clock = around.journal, around.mesh, around.clock
+        restored = self.journal.restore(genesis, genesis.parameters.reference_depth)
+        self.core = NodeCore(genesis, contracts, restored)
+        self.executor = Executor(self.core, self.journal, self.mesh, around.rng)
+        self.load = LoadMeter()
+        self.issuance = Issuance(self.executor, key, self.clock, around.rng, self.load)
+        self.metering = (
+            None
+            if around.link is None
+            else Metering(
+                self.executor,
+                self.issuance,
+                around.link,
+                self.clock,
+                settings.enrolments,
+                settings.batch_interval_ms,
+            )
+        )
+        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.executor.observe(self._observe)
+
+    async def run(self, *services: Callable[[], Awaitable[None]]) -> None:
+        """Run until cancelled, with `services` (HTTP, the coordinator) beside.
+
+        Raises:
+            StorageError: In a group; what happened is not durable, so the node stops.
+        """
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._hear())
+            group.create_task(self._beat())
+            group.create_task(self._watch_failure())
+            if self.metering is not None:
+                group.create_task(self.metering.run())
+            for service in services:
+                group.create_task(_awaited(service))
+
+    def submit(self, data: bytes) -> TransactionId:
+        """Take in canonical bytes; durable and sent when it returns.
+
+        Raises:
+            InvalidError: The rules forbid it.
+            UnavailableError: Not now.
+        """
+        now = self.clock.instant()
+        tx_id = parse(data).tx_id
+        effects = self.core.submit(data, now)
+        try:
+            self.executor.carry_out(effects, now)
+        except StorageError as error:
+            # The caller hears of it too; but the core is ahead of the journal now.
+            if not self._failure.done():
+                self._failure.set_exception(error)
+            raise
+        return tx_id
+
+    async def _hear(self) -> None:
+        """Let the core hear its peers, and wake it at its deadlines."""
+        while True:
+            deadline_ms = self.core.next_deadline_ms()
+            latest_ms = self.clock.wall_ms() + HEARTBEAT_MS
+            until_ms = latest_ms if deadline_ms is None else min(deadline_ms, latest_ms)
+            frames = await self.mesh.receive(until_ms)
+            now = self.clock.instant()
+            self.executor.hear(frames, now)
+            if deadline_ms is not None and deadline_ms <= now.wall_ms:
+                self.executor.carry_out(self.core.tick(now), now)
+
+    async def _beat(self) -> None:
+        """Say where this node stands; peers ask for what they miss."""
+        while True:
+            self.mesh.broadcast(self._heartbeat())
+            await asyncio.sleep(HEARTBEAT_MS / 1_000)
+
+    def _heartbeat(self) -> Heartbeat:
+        tips = tuple(sorted(self.core.graph.tips)[:MAX_HEARTBEAT_TIPS])
+        return Heartbeat(
+            self.core.confirmed_index, self.core.confirmed_id, tips, self.settings.version
+        )
+
+    async def _watch_failure(self) -> None:
+        await self._failure
+
+    def _observe(self, effects: Sequence[Effect]) -> None:
+        now_ms = self.clock.wall_ms()
+        for effect in effects:
+            if isinstance(effect, Attached):
+                self.load.attached(now_ms)
+
+
+async def _awaited(service: Callable[[], Awaitable[None]]) -> None:
+    await service()
