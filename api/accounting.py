@@ -101,8 +101,8 @@ def tally(meters: Sequence[MeterKept], nodes: Sequence[NodeSeen]) -> Tally:
         own = _journalled(meter.address, nodes)
         journalled += own.count if own is not None else 0
         common: Sequence[Range] = _whole(meter.produced)
-        if own is None or own.through < meter.produced - 1:
-            through = -1 if own is None else own.through
+        through = -1 if own is None else own.through
+        if through < meter.produced - 1:
             common = _whole(min(meter.produced, through + 1))
             missing.append(f"{meter.name}: journalled through {through} of {meter.produced - 1}")
         for node in nodes:

@@ -3,18 +3,13 @@
 import asyncio
 import os
 
-import typer
-
 from api.config import load_config
 from api.logs import configure_logs
-from api.options import ConfigFile, Settings, ending, settings
+from api.options import ConfigFile, Settings, ending, run_single, settings
 from api.records import BrokerConfig
 from edge.broker import run_broker
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-
-@app.command()
 def run(*, config: ConfigFile, set_: Settings = None) -> None:
     """Run the embedded MQTT broker, enough for one host; beyond it, run Mosquitto.
 
@@ -28,4 +23,4 @@ def run(*, config: ConfigFile, set_: Settings = None) -> None:
 
 
 if __name__ == "__main__":
-    app(prog_name="tanglewatt broker run")
+    run_single(run, "tanglewatt broker run")

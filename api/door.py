@@ -36,7 +36,7 @@ class Door:
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str]) -> None:
         self._app = app
-        self._hosts = LOOPBACK_NAMES | {host.lower() for host in hosts}
+        self._hosts = LOOPBACK_NAMES | {_as_in_header(host) for host in hosts}
         self._requests = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,6 +79,11 @@ def host_name(host: str) -> str:
     if host.startswith("["):
         return host[: host.find("]") + 1].lower()
     return host.partition(":")[0].lower().removesuffix(".")
+
+
+def _as_in_header(host: str) -> str:
+    is_bare_ipv6 = ":" in host and not host.startswith("[")
+    return f"[{host}]".lower() if is_bare_ipv6 else host.lower()
 
 
 def _with_headers(send: Send) -> Send:

@@ -197,7 +197,7 @@ def write_profile(file: Path) -> None:
     Raises:
         CommandError: It failed; says what it said.
     """
-    command = [sys.executable, "-m", "api.profile_main", str(file)]
+    command = [sys.executable, "-P", "-m", "api.profile_main", str(file)]
     done = subprocess.run(command, capture_output=True, check=False, text=True)
     if done.returncode != ExitCode.OK:
         last = " | ".join(done.stderr.splitlines()[-3:])

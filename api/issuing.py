@@ -13,7 +13,14 @@ from api.sequence_file import reserve_sequence
 from tangle.address import address_of, encode_address
 from tangle.keys import SigningKey
 from tangle.outcomes import State
-from tangle.transaction import VERSION, Operation, Transaction, sign, transaction_id
+from tangle.transaction import (
+    VERSION,
+    Operation,
+    Transaction,
+    TransactionId,
+    sign,
+    transaction_id,
+)
 
 POLL_S: Final = 0.25
 DECIMALS: Final = 6
@@ -57,7 +64,7 @@ def issue(client: NodeClient, issuer: Issuer, operation: Operation, network: str
             )
         )
     own = client.address(encode_address(address_of(issuer.key.public)))
-    parents = sorted(bytes.fromhex(parent) for parent in client.tips().parents)
+    parents = sorted(TransactionId(bytes.fromhex(one)) for one in client.tips().parents)
     transaction = Transaction(
         version=VERSION,
         network=bytes.fromhex(info.network),

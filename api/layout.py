@@ -170,7 +170,7 @@ def load_network(layout: Layout) -> NetworkFile:
         raise CommandError(
             Failure(
                 FailureCode.NO_NETWORK,
-                ExitCode.NOT_FOUND,
+                ExitCode.NOT_RUNNING,
                 f"{layout.root} holds no network",
                 f"{layout.network_file.name}: {error}",
                 "make one with `tanglewatt init DIR`, or name the right folder with --data-dir",

@@ -10,7 +10,7 @@ from api.config import load_config
 from api.genesis_file import load_genesis
 from api.layout import OUTBOX
 from api.logs import configure_logs
-from api.options import ConfigFile, Settings, ending, settings
+from api.options import ConfigFile, Settings, ending, run_single, settings
 from api.private_files import create_folder
 from api.records import MeterConfig, RecordedSource, SyntheticSource
 from devices.meter import MeterIdentity
@@ -23,14 +23,11 @@ from edge.key_file import read_key_file, read_passphrase
 from tangle.genesis import network_id
 from tangle.keys import PublicKey
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
 DeliverOnly = Annotated[
     bool, typer.Option("--deliver-only", help="Make no new reading; deliver the rest and end.")
 ]
 
 
-@app.command()
 def run(*, config: ConfigFile, set_: Settings = None, deliver_only: DeliverOnly = False) -> None:
     """Run one meter: measure, sign, post, keep each reading until its receipt.
 
@@ -77,4 +74,4 @@ def _source(source: RecordedSource | SyntheticSource, ledger_start_ms: int) -> R
 
 
 if __name__ == "__main__":
-    app(prog_name="tanglewatt meter run")
+    run_single(run, "tanglewatt meter run")

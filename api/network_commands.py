@@ -30,9 +30,9 @@ from api.options import (
     layout_of,
 )
 from api.pid_files import read_pid_file, send
+from api.places import node_places
 from api.records import http_url
 from api.talk import put, put_json, say
-from api.up_network import node_places
 
 DOWN_TIMEOUT_S: Final = 90.0
 """Three stages of 15 s before SIGKILL, and what they take to notice."""
@@ -43,9 +43,7 @@ STATUS_TIMEOUT_S: Final = 3.0
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the new network.")]
 Hosts = Annotated[
     list[str] | None,
-    typer.Option(
-        "--host", metavar="NAME=HOST", help="Real host of coordinator, edge-N or broker."
-    ),
+    typer.Option("--host", metavar="NAME=HOST", help="Real host of coordinator, edge-N or broker."),
 ]
 
 

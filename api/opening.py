@@ -71,7 +71,9 @@ def make_or_open(layout: Layout, request: Request) -> tuple[NetworkFile, bool]:
         count = int(request.homes)
     elif request.homes is not None:
         contents = read_recordings(Path(request.homes).expanduser())
-    starts = {name: one.rows[0].interval_start_ms for name, one in parse_recordings(contents).items()}
+    starts = {
+        name: one.rows[0].interval_start_ms for name, one in parse_recordings(contents).items()
+    }
     wishes = Wishes(
         edges=request.edges,
         homes=count,

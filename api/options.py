@@ -1,6 +1,7 @@
 """Options that several commands share, and how every command ends."""
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final
@@ -53,6 +54,36 @@ BasePort = Annotated[
         "--base-port", help="First of the ports. [default: free ones]", min=1_024, max=65_000
     ),
 ]
+
+
+EXAMPLES: Final = "Examples:\n"
+KEEP_LINES: Final = "\b\n"
+"""Click's sign that the lines of a paragraph stay as they are."""
+
+
+def add_command(group: typer.Typer, name: str, command: Callable[..., None]) -> None:
+    """Make a function a command; its docstring is the help, its examples keep their lines."""
+    assert command.__doc__ is not None, f"{name} has no help"
+    text = inspect.cleandoc(command.__doc__).replace(EXAMPLES, KEEP_LINES + EXAMPLES)
+    group.command(name, help=text)(command)
+
+
+def typer_app(help_text: str | None = None) -> typer.Typer:
+    """Return an empty group of commands, or the frame of a single one."""
+    return typer.Typer(
+        help=help_text,
+        no_args_is_help=help_text is not None,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+
+
+def run_single(command: Callable[..., None], name: str) -> None:
+    """Run a program that is one command, known to people as `name`."""
+    app = typer_app()
+    add_command(app, name, command)
+    app(prog_name=name)
 
 
 def layout_of(data_dir: Path) -> Layout:

@@ -26,7 +26,7 @@ from api.submissions import (
     parse_json,
     verify_unworked,
 )
-from tangle.errors import InvalidError, UnavailableError
+from tangle.errors import DamagedStoreError, InvalidError, UnavailableError
 
 BYTES_TYPE: Final = "application/octet-stream"
 BATCH_TYPE: Final = "application/vnd.tanglewatt.batch"
@@ -141,10 +141,12 @@ def _parsed(content_type: str, body: bytes) -> tuple[Item, ...]:
 async def _submit_all(
     service: NodeService, items: tuple[Item, ...], work_turn: asyncio.Lock
 ) -> list[AcceptedJson | RefusedJson]:
-    """Submit all at once, so that the node makes them durable together, and in order."""
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_submit(service, item, work_turn)) for item in items]
-    return [task.result() for task in tasks]
+    """Submit one after the other, and let the node do what else is due in between."""
+    results: list[AcceptedJson | RefusedJson] = []
+    for item in items:
+        results.append(await _submit(service, item, work_turn))
+        await asyncio.sleep(0)
+    return results
 
 
 async def _submit(
@@ -152,6 +154,8 @@ async def _submit(
 ) -> AcceptedJson | RefusedJson:
     try:
         submitted = await service.submit(await _bytes_of(service, item, work_turn))
+    except DamagedStoreError:
+        raise  # ours, not the item's
     except (InvalidError, UnavailableError) as error:
         return RefusedJson(problem_of(error))
     return AcceptedJson(submitted.tx_id.hex(), submitted.state)

@@ -152,9 +152,9 @@ def _note(run: _Run, sight: Sight) -> None:
     confirmed = [_confirmed(node) for node in sight.nodes]
     if confirmed and run.baseline is None:
         run.baseline = max(confirmed)
-    if run.baseline is not None and run.first_confirmed_ms is None:
-        if max(confirmed, default=0) > run.baseline:
-            run.first_confirmed_ms = now_ms - run.started_ms
+    is_waiting = run.baseline is not None and run.first_confirmed_ms is None
+    if is_waiting and max(confirmed, default=0) > (run.baseline or 0):
+        run.first_confirmed_ms = now_ms - run.started_ms
     for node in sight.nodes:
         run.roots.setdefault(node.index, {})[node.name] = node.state_root
     while len(run.roots) > MAX_REMEMBERED_INDEXES:

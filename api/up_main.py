@@ -28,6 +28,7 @@ from api.options import (
     TimeScale,
     ending,
     layout_of,
+    run_single,
 )
 from api.pid_files import write_pid_file
 from api.private_files import create_folder
@@ -45,7 +46,6 @@ LEFTOVER_GRACE_S: Final = 10.0
 MAX_NAMED_SHORTCOMINGS: Final = 8
 
 T = TypeVar("T")
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 RunSeconds = Annotated[
     float | None,
@@ -57,7 +57,6 @@ SettleSeconds = Annotated[
 ]
 
 
-@app.command()
 def up(  # noqa: PLR0913 — to Typer each option is an argument
     *,
     data_dir: DataDir = DEFAULT_DATA_DIR,
@@ -192,4 +191,4 @@ def _reporter(*, as_json: bool) -> Reporter:
 
 
 if __name__ == "__main__":
-    app(prog_name="tanglewatt up")
+    run_single(up, "tanglewatt up")

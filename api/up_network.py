@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGUSR1
 from typing import Final
@@ -13,11 +12,12 @@ from api.config import load_config
 from api.exit_codes import ExitCode
 from api.failures import CommandError, Failure, FailureCode
 from api.init import parse_recordings
-from api.layout import BROKER, COORDINATOR, Layout, NetworkFile
+from api.layout import BROKER, Layout, NetworkFile
 from api.observer import MeterPlace, NodeDoor, Observer
+from api.places import NodePlace, node_places
 from api.ports import is_free
 from api.processes import ProcessSpec
-from api.records import BrokerConfig, CoordinatorConfig, Http, Mqtt, NodeConfig, http_url
+from api.records import BrokerConfig, Mqtt, http_url
 from api.up import Network
 from api.up_report import Registers
 from edge.key_file import read_public_key
@@ -26,34 +26,6 @@ from tangle.address import address_of, encode_address
 PROBE_TIMEOUT_S: Final = 2.0
 DELIVER_ONLY: Final = "--deliver-only"
 """Flag of the meter's process: make no new reading, deliver what is kept, end."""
-
-
-@dataclass(frozen=True, slots=True)
-class NodePlace:
-    """One node of this machine, as its configuration says."""
-
-    name: str
-    config_file: Path
-    http: Http
-    endpoints: tuple[str, ...]
-    module: str
-
-
-def node_places(
-    layout: Layout, network: NetworkFile, environment: Mapping[str, str]
-) -> tuple[NodePlace, ...]:
-    """Return coordinator and edges, in order of starting. Raises `CommandError`."""
-    file = layout.coordinator_config
-    coordinator = load_config(CoordinatorConfig, file, environment)
-    module = "api.coordinator_main"
-    places = [
-        NodePlace(COORDINATOR, file, coordinator.http, coordinator.mesh.listen, module),
-    ]
-    for name in network.edges:
-        file = layout.edge_config(name)
-        edge = load_config(NodeConfig, file, environment)
-        places.append(NodePlace(name, file, edge.http, edge.mesh.listen, "api.node_main"))
-    return tuple(places)
 
 
 def assemble(
@@ -170,7 +142,7 @@ def _meter_spec(layout: Layout, name: str) -> ProcessSpec:
 
 
 def _command(module: str, config_file: Path) -> tuple[str, ...]:
-    return (sys.executable, "-m", module, "--config", str(config_file))
+    return (sys.executable, "-P", "-m", module, "--config", str(config_file))
 
 
 def _listens(host: str, port: int) -> Callable[[], Awaitable[bool]]:

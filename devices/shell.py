@@ -413,16 +413,18 @@ class _Runner:
 
     async def _drive(self, client: Client | None) -> None:
         """Feed the core with receipts, notes and time until the run is over."""
-        while not self._finished:
+        # `is_stopping` too: before Python 3.12 aiomqtt's `wait_for` can swallow a cancellation
+        while not (self._finished or self.is_stopping):
             self._wake.clear()
+            if not self._measuring:
+                await self._perform(self._core.stop_measuring(), client)
             await self._perform(self._core.tick(self._now()), client)
             while self._inbox and not self._finished:
                 await self._perform(self._core.receive(self._inbox.popleft(), self._now()), client)
-            if not self._measuring:
-                await self._perform(self._core.stop_measuring(), client)
             if not self._finished:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), self._wait_s())
+                    async with asyncio.timeout(self._wait_s()):
+                        await self._wake.wait()
 
     def _wait_s(self) -> float:
         """Return the seconds until the core wants to be called again."""

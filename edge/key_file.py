@@ -230,20 +230,24 @@ def _read_private(path: Path, max_size: int, kind: str) -> bytes:
     try:
         # Without O_NONBLOCK a named pipe in its place would hold the node up for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            _require_private(os.fstat(descriptor).st_mode, f"{kind} {path}")
+            data = os.read(descriptor, max_size + 1)  # whole: a regular file of a few hundred bytes
+        finally:
+            os.close(descriptor)
     except FileNotFoundError as error:
         raise InvalidKeyFileError(f"{kind} {path}: there is no such file") from error
     except OSError as error:
         raise StorageError(f"{kind} {path}: cannot be read: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise InvalidKeyFileError(f"{kind} {path}: not a regular file")
-        if status.st_mode & OPEN_TO_OTHERS:
-            raise InvalidKeyFileError(
-                f"{kind} {path}: mode {stat.S_IMODE(status.st_mode):04o} lets others in;"
-                f" it must be {_OWN_MODE:04o}"
-            )
-        data = file.read(max_size + 1)
     if len(data) > max_size:
         raise InvalidKeyFileError(f"{kind} {path}: more than {max_size} bytes")
     return data
+
+
+def _require_private(mode: int, name: str) -> None:
+    if not stat.S_ISREG(mode):
+        raise InvalidKeyFileError(f"{name}: not a regular file")
+    if mode & OPEN_TO_OTHERS:
+        raise InvalidKeyFileError(
+            f"{name}: mode {stat.S_IMODE(mode):04o} lets others in; it must be {_OWN_MODE:04o}"
+        )

@@ -10,27 +10,40 @@ its link is cut, and nothing else.
 import asyncio
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
 import zenoh
 
 from edge.hand_over import Inbox, Limit, Outbox, Parcel
-from edge.links import STALL_MS
 from tangle.effects import PeerId
 from tangle.errors import MeshClosedError
 
-CHANNEL_FRAMES: Final = 64
-"""Between Zenoh and the receiving thread: at most 64 MiB. Full, Zenoh stops reading."""
-
-INBOX_LIMIT: Final = Limit(frames=4_096, size=16 * 2**20)
-OUTBOX_LIMIT: Final = Limit(frames=4_096, size=32 * 2**20)
-"""A burst of 100,000 small transactions, or what waits while a stalled peer is found out."""
-
-FLUSH_MS: Final = STALL_MS
+FLUSH_MS: Final = 1_000
 """How long a closing node goes on sending what is queued."""
 
 log: Final = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WireLimits:
+    """How much may wait at each place."""
+
+    channel_frames: int
+    """Between Zenoh and the receiving thread. Full, Zenoh stops reading."""
+
+    inbox: Limit
+    outbox: Limit
+
+
+DEFAULT_LIMITS: Final = WireLimits(
+    channel_frames=64,
+    inbox=Limit(frames=4_096, size=16 * 2**20),
+    outbox=Limit(frames=4_096, size=32 * 2**20),
+)
+"""At most 64, 16 and 32 MiB: a burst of 100,000 small transactions, or what waits while a stalled
+peer is found out."""
 
 
 class Wire:
@@ -41,17 +54,24 @@ class Wire:
     `tw/<network>/to/<key>` one.
     """
 
-    def __init__(self, session: zenoh.Session, network: bytes, own_id: PeerId) -> None:
+    def __init__(
+        self,
+        session: zenoh.Session,
+        network: bytes,
+        own_id: PeerId,
+        limits: WireLimits = DEFAULT_LIMITS,
+    ) -> None:
         """Start both threads; call it on the loop that will use the wire."""
         self._session = session
         self._root = f"tw/{network.hex()}"
         self._loop = asyncio.get_running_loop()
-        self._inbox = Inbox(self._loop, INBOX_LIMIT)
-        self._outbox = Outbox(OUTBOX_LIMIT)
+        self._batch_frames = limits.channel_frames
+        self._inbox = Inbox(self._loop, limits.inbox)
+        self._outbox = Outbox(limits.outbox)
         self._closing = False
         self._failure: Exception | None = None
         self._subscriber = session.declare_subscriber(
-            f"{self._root}/*/{own_id.hex()}", zenoh.handlers.FifoChannel(CHANNEL_FRAMES)
+            f"{self._root}/*/{own_id.hex()}", zenoh.handlers.FifoChannel(limits.channel_frames)
         )
         self._receiver = threading.Thread(
             target=self._run, args=(self._receive_all,), name="mesh-receive", daemon=True
@@ -129,7 +149,7 @@ class Wire:
         channel = self._subscriber.handler  # waiting on the subscriber itself would lock its close
         while True:
             frames = [channel.recv().payload.to_bytes()]
-            while len(frames) < CHANNEL_FRAMES and (sample := channel.try_recv()) is not None:
+            while len(frames) < self._batch_frames and (sample := channel.try_recv()) is not None:
                 frames.append(sample.payload.to_bytes())
             self._inbox.put(frames)  # once closed it drops them, and the channel still drains
 

@@ -1,7 +1,7 @@
 """Asks an application without a socket."""
 
 import asyncio
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import httpx
 from fastapi import FastAPI
@@ -9,13 +9,19 @@ from fastapi import FastAPI
 LOCAL = "http://127.0.0.1:8080"
 
 
-def ask(app: FastAPI, method: str, path: str, **parts: Any) -> httpx.Response:
+def ask(
+    app: FastAPI,
+    method: str,
+    path: str,
+    headers: Mapping[str, str] | Sequence[tuple[str, str]] = (),
+    content: bytes | None = None,
+) -> httpx.Response:
     """Send one request, as a program on the same machine would."""
 
     async def sent() -> httpx.Response:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url=LOCAL) as client:
-            return await client.request(method, path, **parts)
+            return await client.request(method, path, headers=headers, content=content)
 
     return asyncio.run(sent())
 

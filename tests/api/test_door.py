@@ -42,6 +42,30 @@ def test_a_configured_host_is_let_in(service: NodeApi) -> None:
     assert ask(app, "GET", INFO, headers={"Host": "edge.lan:8080"}).status_code == 200
 
 
+def test_a_configured_ipv6_address_is_let_in(service: NodeApi) -> None:
+    app = create_app(service, hosts=["FD00::1"])
+
+    assert ask(app, "GET", INFO, headers={"Host": "[fd00::1]:8080"}).status_code == 200
+
+
+def test_what_is_no_request_passes() -> None:
+    seen: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        del receive, send
+        seen.append(scope["type"])
+
+    async def nothing() -> Message:
+        raise AssertionError
+
+    async def nowhere(message: Message) -> None:
+        raise AssertionError(message)
+
+    asyncio.run(Door(app, ())({"type": "lifespan"}, nothing, nowhere))
+
+    assert seen == ["lifespan"]
+
+
 @pytest.mark.parametrize(
     ("origin", "status"),
     [

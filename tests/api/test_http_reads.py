@@ -6,11 +6,11 @@ from fastapi import FastAPI
 from access.device import Claim, claim_registration, register_operation
 from api.http import create_app
 from api.node_service import NodeApi
+from coordinator.issuer import sign_milestone
 from devices.reading import Reading, encode_reading, salted_leaf, sign_reading
-from edge.entries import Batch, TakenReading
+from edge.entries import Arrival, Batch, TakenReading
 from edge.sealing import SaltedReading, seal, sealing_key
 from energy.transfer import TransferEeuro, transfer_operation
-from tangle.accounts import NO_ADDRESS
 from tangle.address import address_of, encode_address
 from tangle.effects import Halted
 from tangle.genesis import genesis_hash
@@ -34,10 +34,11 @@ from tests.api.small_node import (
 METER_ADDRESS = address_of(METER.public)
 
 
-def get(app: FastAPI, path: str, **headers: str) -> Any:
+def get(app: FastAPI, path: str, **headers: str) -> dict[str, Any]:
     answer = ask(app, "GET", path, headers=headers)
     assert answer.status_code == 200, answer.text
-    return answer.json()
+    shown: dict[str, Any] = answer.json()
+    return shown
 
 
 def submitted(node: SmallNode, data: bytes) -> str:
@@ -202,6 +203,31 @@ def test_the_canonical_bytes_are_given_when_asked_for(node: SmallNode, app: Fast
     assert answer.headers["Content-Type"] == "application/octet-stream"
 
 
+def test_a_transaction_whose_milestone_is_not_durable_yet_is_pending(
+    node: SmallNode, app: FastAPI
+) -> None:
+    tx_id = submitted(node, node.signed())
+    draft = node.core.draft_milestone(
+        (*node.select_parents(), node.core.confirmed_id), START_MS + 1
+    )
+    node.core.submit(sign_milestone(draft, (COORDINATOR,)).data, node.now())
+
+    assert node.core.confirmed_index == 1
+    assert get(app, f"/api/v1/transactions/{tx_id}")["state"] == "pending"
+
+
+def test_a_journalled_transaction_that_the_core_gave_up_is_expired(
+    node: SmallNode, app: FastAPI
+) -> None:
+    data = node.signed()
+    tx_id = transaction_id(decode(data).transaction)
+    node.journal.commit(Batch((Arrival(tx_id, data, START_MS),)))
+
+    shown = get(app, f"/api/v1/transactions/{tx_id.hex()}")
+
+    assert (shown["state"], shown["children"], shown["cumulative_weight"]) == ("expired", [], None)
+
+
 def test_a_milestone_is_found_by_index_and_as_the_latest(node: SmallNode, app: FastAPI) -> None:
     submitted(node, node.signed())
     submitted(
@@ -301,6 +327,7 @@ def test_the_home_edge_audits_the_commitments_milestone_by_milestone(node: Small
 
     second = get(app, "/api/v1/devices")["devices"][0]
 
+    assert second == get(app, "/api/v1/devices")["devices"][0]
     journalled = {"count": 3, "through": 2, "import_wh": 1_002, "export_wh": 2_002}
     assert (before["confirmed"], before["audited"], before["journalled"]) == (0, 0, journalled)
     assert (first["confirmed"], first["audited"], first["ranges"]) == (3, 3, [[0, 2]])
@@ -391,7 +418,7 @@ def test_another_method_is_405_with_the_allowed_ones(app: FastAPI) -> None:
     assert answer.headers["Allow"] == "GET"
 
 
-def test_the_process_is_live_and_the_node_ready(node: SmallNode, app: FastAPI) -> None:
+def test_the_process_is_live_and_the_node_ready(app: FastAPI) -> None:
     assert get(app, "/health/live") == {"status": "pass"}
 
     ready = get(app, "/health/ready")
@@ -424,3 +451,16 @@ def test_a_bug_is_500_without_a_trace(service: NodeApi, monkeypatch: pytest.Monk
     assert (answer.status_code, answer.json()["code"]) == (500, "INTERNAL_ERROR")
     assert "secret" not in answer.text
     assert "Traceback" not in answer.text
+
+
+def test_a_query_of_a_wrong_type_is_a_problem_and_never_422(service: NodeApi) -> None:
+    app = create_app(service)
+
+    @app.get("/typed")
+    async def typed(number: int) -> int:
+        return number
+
+    answer = ask(app, "GET", "/typed?number=x")
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_REQUEST")
+    assert answer.json()["detail"].startswith("number 'x': ")

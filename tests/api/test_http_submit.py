@@ -1,15 +1,25 @@
+import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.types import Message
 
+from api import routes_submit
+from api.node_service import NodeApi
 from api.problems import MAX_DETAIL_LENGTH
+from api.routes_submit import read_body
+from api.service import Submitted
 from api.submissions import MAX_BATCH, MAX_BODY_SIZE
 from energy.transfer import TransferEeuro, transfer_operation
 from tangle.address import address_of
 from tangle.codec import encode
+from tangle.errors import DamagedStoreError
 from tangle.outcomes import State
 from tangle.transaction import (
     MAX_DATA_SIZE,
@@ -66,7 +76,7 @@ def body_of(*items: object, work: bool = False) -> bytes:
     return json.dumps({"transactions": items, "work": work}).encode()
 
 
-def ids_and_states(answer: Any) -> list[tuple[str, str]]:
+def ids_and_states(answer: httpx.Response) -> list[tuple[str, str]]:
     return [(one["id"], one["state"]) for one in answer.json()["results"]]
 
 
@@ -139,6 +149,19 @@ def test_fields_with_a_nonce_need_no_work_of_the_node(node: SmallNode, app: Fast
     assert node.worked == 0
 
 
+def test_a_damaged_journal_is_not_blamed_on_an_item(
+    node: SmallNode, service: NodeApi, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def damaged(data: bytes) -> Submitted:
+        raise DamagedStoreError(f"no place for {len(data)} bytes")
+
+    monkeypatch.setattr(service, "submit", damaged)
+
+    answer = post(app, node.signed(), BYTES)
+
+    assert (answer.status_code, answer.json()["code"]) == (500, "DAMAGED_STORE")
+
+
 def test_one_bad_item_hides_no_other_result(node: SmallNode, app: FastAPI) -> None:
     good = [{"bytes": node.signed(sequence=sequence).hex()} for sequence in range(2)]
     forged = {**item_of(node.draft(sequence=2)), "signature": "00" * 64}
@@ -167,7 +190,7 @@ def test_a_batch_of_which_nothing_is_taken_is_a_problem_with_all_results(
     assert codes == ["TOO_FAR_AHEAD", "MALFORMED_BYTES"]
 
 
-def replaced(data: bytes, **changes: Any) -> bytes:
+def replaced(data: bytes, **changes: object) -> bytes:
     """Return a transaction with other fields, signed and worked anew by Alice."""
     return seal(msgspec.structs.replace(decode(data).transaction, **changes), ALICE)
 
@@ -182,7 +205,7 @@ def reground(data: bytes) -> bytes:
     raise AssertionError
 
 
-BAD_BYTES = {
+BAD_BYTES: dict[str, tuple[Callable[[bytes], bytes], str, str]] = {
     "empty": (lambda _: b"", "MALFORMED_BYTES", "transaction of 0 bytes"),
     "truncated": (lambda data: data[:-1], "MALFORMED_BYTES", "truncated"),
     "trailing": (lambda data: data + b"\x00", "MALFORMED_BYTES", "trailing"),
@@ -436,3 +459,36 @@ def test_a_quoted_value_is_cut(app: FastAPI) -> None:
     answer = post(app, body_of({"x" * 100_000: 1}), JSON)
 
     assert len(answer.json()["detail"]) == MAX_DETAIL_LENGTH
+
+
+def test_a_client_that_leaves_in_the_middle_of_a_body_is_no_fault_of_ours() -> None:
+    arrivals: list[Message] = [
+        {"type": "http.request", "body": b"abc", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> Message:
+        return arrivals.pop(0)
+
+    request = Request({"type": "http", "headers": []}, receive)
+
+    with pytest.raises(HTTPException) as refused:
+        asyncio.run(read_body(request))
+
+    assert (refused.value.status_code, refused.value.detail) == (400, "body: cut off after 3 bytes")
+
+
+def test_a_body_without_end_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes_submit, "MAX_DISCARDED_SIZE", MAX_BODY_SIZE + 10)
+    read = 0
+
+    async def receive() -> Message:
+        nonlocal read
+        read += 1
+        return {"type": "http.request", "body": bytes(1_000_000), "more_body": True}
+
+    with pytest.raises(HTTPException) as refused:
+        asyncio.run(read_body(Request({"type": "http", "headers": []}, receive)))
+
+    assert refused.value.status_code == 413
+    assert read == 5

@@ -11,14 +11,17 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from starlette.types import Message
+from starlette.websockets import WebSocket
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from api import routes_submit
 from api.failures import CommandError, FailureCode
 from api.node_service import NodeApi
+from api.routes_stream import _send_frames
 from api.server import listen, serve
-from api.stream import MAX_SUBSCRIBERS
+from api.stream import MAX_SUBSCRIBERS, ExpiredEvent
 from tangle.outcomes import State
 from tangle.transaction import decode, transaction_id
 from tests.api.small_node import SmallNode
@@ -94,10 +97,29 @@ def test_a_listener_that_leaves_is_forgotten(app: FastAPI, service: NodeApi) -> 
     async def act(host: str) -> None:
         async with connect(f"ws://{host}/stream") as client:
             await client.send("what it says is not read")
-        while service._hub.has_subscribers:  # the server learns of it in its own time
+        # the server learns of it in its own time
+        while service._hub.has_subscribers:  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0)
 
     with_server(app, act)
+
+
+def test_a_connection_that_breaks_ends_its_frames_quietly(service: NodeApi) -> None:
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "websocket.send":
+            raise OSError("broken pipe")
+
+    async def run() -> None:
+        websocket = WebSocket({"type": "websocket", "headers": []}, receive, send)
+        await websocket.accept()
+        with service.subscribe() as subscription:
+            subscription.push(ExpiredEvent("1"))
+            await _send_frames(websocket, subscription)
+
+    asyncio.run(run())
 
 
 def test_one_listener_too_many_is_told_to_come_again(app: FastAPI, service: NodeApi) -> None:

@@ -15,11 +15,13 @@ from api.stream import (
     Hub,
     MilestoneEvent,
     events_of,
+    payload_kind,
 )
 from tangle.effects import (
     Attached,
     Confirmed,
     Dropped,
+    Effect,
     Expired,
     Halted,
     Misbehaved,
@@ -28,7 +30,7 @@ from tangle.effects import (
 )
 from tangle.errors import MalformedBytesError, QueueFullError
 from tangle.outcomes import Applied, Ignored, NoValue, Reason
-from tangle.transaction import TransactionId, decode
+from tangle.transaction import Data, Operation, Payload, ReadingBatch, TransactionId, decode
 from tests.api.small_node import ALICE, SmallNode
 
 ONE, TWO, THREE = (TransactionId(bytes([number]) * 32) for number in (1, 2, 3))
@@ -128,13 +130,20 @@ def test_a_milestone_is_told_after_what_it_decided() -> None:
 
 
 def test_what_is_between_nodes_is_not_told() -> None:
-    quiet = [Requested((ONE,), None), Misbehaved(PeerId(b""), MalformedBytesError("bad"))]
+    quiet: list[Effect] = [
+        Requested((ONE,), None),
+        Misbehaved(PeerId(b""), MalformedBytesError("bad")),
+    ]
 
     assert [event for effect in quiet for event in events_of(effect, 0)] == []
 
 
 def test_losses_are_told_with_their_reason() -> None:
-    effects = [Expired(ONE), Dropped(TWO, "full"), Halted(3, THREE, "fork", (b"evidence",))]
+    effects: list[Effect] = [
+        Expired(ONE),
+        Dropped(TWO, "full"),
+        Halted(3, THREE, "fork", (b"evidence",)),
+    ]
 
     told = [event for effect in effects for event in events_of(effect, 0)]
 
@@ -149,3 +158,26 @@ def test_a_frame_names_the_type_of_each_event() -> None:
     text = msgspec.json.encode(Frame(2, (expired(1),)))
 
     assert text == b'{"missed":2,"events":[{"type":"expired","id":"1"}]}'
+
+
+@pytest.mark.parametrize(
+    ("payload", "kind"),
+    [
+        (Data("note", b""), "data"),
+        (ReadingBatch(ONE, 0, 1, TWO), "readings"),
+        (Operation("transfer", b""), "operation"),
+    ],
+)
+def test_a_payload_is_told_by_its_kind(payload: Payload, kind: str) -> None:
+    assert payload_kind(payload) == kind
+
+
+def test_an_attached_milestone_is_told_as_one(node: SmallNode) -> None:
+    heard: list[Effect] = []
+    node.told = heard.append
+    node.confirm()
+
+    told = [event for effect in heard for event in events_of(effect, 0)]
+
+    assert isinstance(told[0], AttachedEvent)
+    assert told[0].payload == "milestone"

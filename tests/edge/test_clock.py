@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from edge.clock import Clock, ledger_ms, system_monotonic_ms, system_wall_ms
 from tangle.effects import Instant
 from tangle.genesis import Genesis, Parameters
+from tangle.keys import PublicKey
 
 CREATED_AT_MS = 1_000_000
 LEDGER_START_MS = 5_000_000
@@ -20,7 +21,7 @@ def genesis(time_scale: int) -> Genesis:
         created_at_ms=CREATED_AT_MS,
         ledger_start_ms=LEDGER_START_MS,
         parameters=Parameters(time_scale=time_scale),
-        coordinator_keys=(bytes(32),),
+        coordinator_keys=(PublicKey(bytes(32)),),
         quorum=1,
         identities=(),
         allocations=(),

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.frames import (
@@ -235,6 +235,21 @@ def test_splitting_keeps_every_item_in_order_within_the_limits(sizes: list[int])
         )
 
 
+@pytest.mark.parametrize(
+    ("sizes", "batches"),
+    [
+        pytest.param([], [], id="nothing"),
+        pytest.param([300] * 64, [64], id="just as many as fit"),
+        pytest.param([300] * 65, [64, 1], id="one more"),
+        pytest.param([MAX_TRANSACTION_SIZE] * 32, [32], id="just as much as fits"),
+        pytest.param([MAX_TRANSACTION_SIZE] * 32 + [1], [32, 1], id="one byte more"),
+        pytest.param([300] * 20_000, [64] * 312 + [32], id="a burst"),
+    ],
+)
+def test_splitting_fills_one_frame_after_the_other(sizes: list[int], batches: list[int]) -> None:
+    assert [len(batch.items) for batch in split(map(bytes, sizes))] == batches
+
+
 @pytest.mark.parametrize("size", [0, MAX_TRANSACTION_SIZE + 1])
 def test_splitting_refuses_what_is_no_transaction(size: int) -> None:
     with pytest.raises(ValueError, match=f"item of {size} bytes"):
@@ -318,6 +333,7 @@ def test_senders_do_not_share_a_count() -> None:
         guard.accept(numbered(5, epoch=8))
 
 
+@settings(max_examples=25)
 @given(st.integers(1, 600), st.randoms(use_true_random=False))
 def test_shuffled_within_the_window_every_frame_is_accepted_and_every_repetition_refused(
     count: int, rng: random.Random

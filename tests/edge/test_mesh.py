@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, closing
-from dataclasses import dataclass, replace
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 
 import pytest
 import structlog
@@ -11,10 +11,19 @@ import zenoh
 
 from api.ports import free_ports
 from edge.clock import system_wall_ms
-from edge.frames import Body, Heartbeat, Request, Transactions, sign_frame, split
-from edge.links import open_links
+from edge.frames import (
+    MAX_FRAME_SIZE,
+    Body,
+    Heartbeat,
+    Request,
+    Transactions,
+    sign_frame,
+    split,
+)
+from edge.hand_over import Limit
+from edge.links import open_links, verify_endpoint
 from edge.mesh import CONNECTED_WITHIN_MS, Mesh, MeshConfig, PeerStatus, open_mesh
-from edge.wire import OUTBOX_LIMIT
+from edge.wire import DEFAULT_LIMITS, Wire
 from tangle.effects import PeerId
 from tangle.errors import InvalidEndpointError, ListenError, MeshClosedError
 from tangle.keys import SigningKey
@@ -57,7 +66,7 @@ def configs() -> list[MeshConfig]:
             listen=(endpoints[n],),
             connect=tuple(endpoints[:n]),
             key=key,
-            peers={peer: name for peer, name in NAMES.items() if peer != key.public},
+            peers={peer: name for peer, name in NAMES.items() if peer != IDS[n]},
             network=NETWORK,
             epoch=1,
         )
@@ -184,26 +193,267 @@ def test_a_peer_that_forgot_to_raise_its_epoch_is_refused() -> None:
     run(scenario)
 
 
-def test_a_stranger_is_refused_counted_and_logged_once() -> None:
+def test_a_peer_not_heard_for_a_while_counts_as_gone() -> None:
     async def scenario() -> None:
+        slept_ms = 0
         first, second, _ = configs()
-        stranger_config = replace(second, key=STRANGER)
-        async with met(first, second) as (alice, bob), opened(stranger_config_on(second)) as (_,):
-            del bob, stranger_config
-            del alice
+        async with (
+            opened(first, wall_ms=lambda: system_wall_ms() + slept_ms) as (alice,),
+            opened(second) as (bob,),
+        ):
+            await meet(alice, bob)
+
+            slept_ms = CONNECTED_WITHIN_MS + 1
+
+            assert not status(alice, BOB).is_connected
+            assert status(alice, BOB).last_frame_wall_ms is not None
 
     run(scenario)
 
 
-@dataclass(frozen=True)
-class Injected:
-    """Bytes that somebody on the network puts on Alice's wire."""
+def test_a_peer_never_heard_has_nothing_to_show_but_its_name() -> None:
+    async def scenario() -> None:
+        async with opened(configs()[0]) as (alice,):
+            alice.broadcast(HELLO)
+            alice.send(CAROL, HELLO)
 
-    data: bytes
-    refused: dict[str, int]
-    blamed_on_bob: int
-    heard: int = 0
+            assert alice.peers() == (
+                PeerStatus(BOB, "bob", None, 0, 1, 0, is_connected=False),
+                PeerStatus(CAROL, "carol", None, 0, 2, 0, is_connected=False),
+            )
+
+    run(scenario)
 
 
-GOOD = sign_frame(KEYS[1], NETWORK, 1, 10, marker("injected"))
+@asynccontextmanager
+async def intruded(config: MeshConfig) -> AsyncIterator[tuple[Mesh, Callable[[bytes], None]]]:
+    """Open Alice's node, and a way to put any bytes on her wire, in Bob's place or another's."""
+    async with opened(config) as (alice,):
+        session = await asyncio.to_thread(open_links, (), config.listen)
+        with session:
+
+            def put(data: bytes) -> None:
+                session.put(
+                    f"tw/{NETWORK.hex()}/all/*",
+                    data,
+                    congestion_control=zenoh.CongestionControl.BLOCK,
+                )
+
+            number = 0
+            while status(alice, BOB).frames_in == 0:
+                put(sign_frame(KEYS[1], NETWORK, 0, number, HELLO))
+                number += 1
+                await alice.receive(system_wall_ms() + POLL_MS)
+            yield alice, put
+
+
+GOOD = sign_frame(KEYS[1], NETWORK, 1, 10, marker("good"))
+LAST = sign_frame(KEYS[1], NETWORK, 1, 20, marker("last"))
 FORGED = GOOD[:-1] + bytes([GOOD[-1] ^ 1])
+FOREIGN = sign_frame(KEYS[1], b"another!", 1, 10, marker("foreign"))
+STRANGE = sign_frame(STRANGER, NETWORK, 1, 10, marker("strange"))
+OWN = sign_frame(KEYS[0], NETWORK, 1, 10, marker("own"))
+
+
+@pytest.mark.parametrize(
+    ("intruding", "refused", "of_bob", "heard"),
+    [
+        pytest.param([GOOD], {}, 0, ["good"], id="a good frame"),
+        pytest.param([GOOD, GOOD], {"ReplayedFrameError": 1}, 1, ["good"], id="replayed"),
+        pytest.param([FORGED], {"ForgedFrameError": 1}, 1, [], id="forged"),
+        pytest.param([FORGED, GOOD], {"ForgedFrameError": 1}, 1, ["good"], id="forged first"),
+        pytest.param([FOREIGN], {"ForeignFrameError": 1}, 1, [], id="another network"),
+        pytest.param([STRANGE] * 3, {"UnknownSenderError": 3}, 0, [], id="a stranger"),
+        pytest.param([b"garbage"], {"MalformedBytesError": 1}, 0, [], id="garbage"),
+        pytest.param([b""], {"MalformedBytesError": 1}, 0, [], id="nothing at all"),
+        pytest.param([bytes(MAX_FRAME_SIZE + 1)], {"MalformedBytesError": 1}, 0, [], id="long"),
+        pytest.param([bytes(10 * MIB)], {}, 0, [], id="so long that it is never read"),
+        pytest.param([OWN], {}, 0, [], id="the own frame comes back"),
+    ],
+)
+def test_what_an_intruder_sends(
+    intruding: list[bytes], refused: dict[str, int], of_bob: int, heard: list[str]
+) -> None:
+    async def scenario() -> None:
+        async with intruded(configs()[0]) as (alice, put):
+            for data in (*intruding, LAST):
+                put(data)
+
+            said = await hear(alice, marker("last"))
+
+            assert said == [(BOB, marker(name)) for name in (*heard, "last")]
+            assert alice.counters().refused == refused
+            assert status(alice, BOB).refused == of_bob
+
+    run(scenario)
+
+
+def test_each_reason_is_logged_once_for_each_peer_and_once_for_all_strangers() -> None:
+    async def scenario() -> None:
+        other = sign_frame(SigningKey(b"o" * 32), NETWORK, 1, 10, marker("other"))
+        with structlog.testing.capture_logs() as logs:
+            async with intruded(configs()[0]) as (alice, put):
+                for data in (STRANGE, other, FORGED, FORGED, b"garbage", b"rubbish", LAST):
+                    put(data)
+                await hear(alice, marker("last"))
+
+        assert [(line["event"], line["reason"], line["peer"]) for line in logs] == [
+            ("frame_refused", "UnknownSenderError", "stranger"),
+            ("frame_refused", "ForgedFrameError", "bob"),
+            ("frame_refused", "MalformedBytesError", "stranger"),
+        ]
+        assert STRANGER.public.hex() in logs[0]["detail"]
+
+    run(scenario)
+
+
+def test_a_flood_of_refused_frames_does_not_hold_up_a_deadline() -> None:
+    async def scenario() -> None:
+        async with intruded(configs()[0]) as (alice, put):
+            for _ in range(2_000):
+                put(STRANGE)
+
+            while alice.counters().refused.get("UnknownSenderError", 0) < 2_000:
+                assert await alice.receive(system_wall_ms()) == []
+
+    run(scenario)
+
+
+def test_a_peer_that_reads_nothing_holds_up_neither_the_loop_nor_the_others() -> None:
+    async def scenario() -> None:
+        first, second, _ = configs()
+        bodies = megabytes(24)
+        async with met(first, second) as (alice, bob):
+            async with deaf(first) as hears:
+                while not hears():
+                    alice.broadcast(HELLO)
+                    await bob.receive(system_wall_ms() + POLL_MS)
+
+                for body in bodies:
+                    alice.broadcast(body)
+                waiting = alice.counters().waiting_out
+                alice.broadcast(marker("last"))
+
+                assert waiting > 0
+                assert [body for _, body in await hear(bob, marker("last"))] == [
+                    *bodies,
+                    marker("last"),
+                ]
+            assert alice.counters().dropped == 0
+
+    run(scenario)
+
+
+@asynccontextmanager
+async def deaf(peer: MeshConfig) -> AsyncIterator[Callable[[], bool]]:
+    """Link a node up that reads only when asked whether it hears."""
+    session = await asyncio.to_thread(open_links, (), peer.listen)
+    subscriber = session.declare_subscriber(
+        f"tw/{NETWORK.hex()}/*/{CAROL.hex()}", zenoh.handlers.FifoChannel(1)
+    )
+    channel = subscriber.handler
+
+    def drain() -> None:
+        with suppress(zenoh.ZError):  # at the channel's end
+            while True:
+                channel.recv()
+
+    try:
+        yield lambda: channel.try_recv() is not None
+    finally:
+        draining = asyncio.create_task(asyncio.to_thread(drain))
+        subscriber.undeclare()  # type: ignore[no-untyped-call]
+        await draining
+        await asyncio.to_thread(session.close)
+
+
+def test_an_overflow_is_counted_and_logged_once() -> None:
+    async def scenario() -> None:
+        config, (body,) = configs()[0], megabytes(1)
+        limits = replace(DEFAULT_LIMITS, outbox=Limit(frames=3, size=64 * MIB))
+        wire = Wire(open_links(config.listen, ()), NETWORK, ALICE, limits)
+        alice = Mesh(config, wire, system_wall_ms)
+        async with deaf(config) as hears:
+            while not hears():
+                alice.broadcast(HELLO)
+                await asyncio.sleep(0)
+            before = alice.counters().dropped
+            with structlog.testing.capture_logs() as logs:
+                while alice.counters().dropped < before + 10:
+                    alice.broadcast(body)
+                await alice.close()
+
+        assert [line["event"] for line in logs].count("outbox_full") == 1
+        assert alice.counters().waiting_out == 0
+
+    run(scenario)
+
+
+def test_only_configured_peers_are_spoken_to() -> None:
+    async def scenario() -> None:
+        async with opened(configs()[0]) as (alice,):
+            with pytest.raises(ValueError, match=STRANGER.public.hex()):
+                alice.send(PeerId(STRANGER.public), HELLO)
+
+    run(scenario)
+
+
+def test_a_closed_mesh_says_so_and_may_be_closed_again() -> None:
+    async def scenario() -> None:
+        async with opened(configs()[0]) as (alice,):
+            waiting = asyncio.create_task(alice.receive(None))
+            await asyncio.sleep(0)
+
+            await alice.close()
+            await alice.close()
+
+            with pytest.raises(MeshClosedError):
+                await waiting
+            with pytest.raises(MeshClosedError):
+                await alice.receive(0)
+
+    run(scenario)
+
+
+def test_a_port_in_use_is_named() -> None:
+    async def scenario() -> None:
+        first, second, _ = configs()
+        async with opened(first):
+            clashing = replace(second, listen=(*second.listen, *first.listen))
+
+            with pytest.raises(ListenError, match="Address already in use") as refused:
+                await open_mesh(clashing, system_wall_ms)
+
+            assert first.listen[0] in str(refused.value)
+            assert second.listen[0] not in str(refused.value)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "",
+        "127.0.0.1:7447",
+        "tcp/127.0.0.1",
+        "tcp/127.0.0.1:0",
+        "tcp/h:65536",
+        "tls/h:1",
+        "tcp/h:1 ",
+    ],
+)
+def test_an_endpoint_that_names_no_place_is_refused(endpoint: str) -> None:
+    async def scenario() -> None:
+        broken = replace(configs()[0], connect=(endpoint,))
+
+        with pytest.raises(InvalidEndpointError, match="tcp/HOST:PORT"):
+            await open_mesh(broken, system_wall_ms)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["tcp/[::1]:7447", "tcp/node-1.example:65535", "tcp/10.0.0.1:1"]
+)
+def test_an_endpoint_may_be_a_name_or_an_address(endpoint: str) -> None:
+    verify_endpoint(endpoint)

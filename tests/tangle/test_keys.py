@@ -80,6 +80,15 @@ def test_a_key_or_signature_of_another_size_is_refused(key_size: int, size: int)
     assert not is_signed(public, b"m", signature)
 
 
+def test_bytes_moved_between_signature_and_message_are_refused() -> None:
+    # libsodium takes both in one string: where one ends must not be the forger's choice.
+    honest = KEY.sign(b"xm")
+
+    assert is_signed(KEY.public, b"xm", honest)
+    assert not is_signed(KEY.public, b"m", honest + b"x")
+    assert not is_signed(KEY.public, honest[-1:] + b"xm", honest[:-1])
+
+
 def test_the_refusal_names_signature_and_key() -> None:
     signature = KEY.sign(b"m")
 

@@ -141,6 +141,15 @@ def test_with_one_tip_and_no_milestone_at_hand_the_other_is_its_own_parent(
 
 
 @SELECTORS
+def test_a_parent_that_is_forgotten_stands_in_for_nothing(select: Selector) -> None:
+    graph = sketch("b: e f", entry_points={"e": 6, "f": 7})
+
+    graph.forget(before_index=7)
+
+    assert names(select(view_of(graph, 7), Random(1), 2)) == ["b", "f"]
+
+
+@SELECTORS
 def test_after_a_snapshot_the_parents_are_what_was_referenced_last(select: Selector) -> None:
     graph = sketch("", entry_points={"d": 5, "e": 6, "f": 7})
 

@@ -1,0 +1,82 @@
+"""The command `tanglewatt`: a thin table of commands.
+
+What needs heavy libraries (gossip, web server, broker) runs as `python -m api.…_main`, which
+takes the place of this process: `tanglewatt version` must not wait for what it does not use.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from importlib.metadata import version as installed_version
+from typing import Final
+
+import typer
+
+from api import explore_commands, key_commands, network_commands, wallet_commands
+from api.options import AsJson, add_command, typer_app
+from api.talk import put, put_json
+
+DISTRIBUTION: Final = "tanglewatt"
+
+_PASSED_ON: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+app = typer_app("A feeless DAG ledger for energy communities.")
+
+
+def _replaced_by(module: str, help_text: str) -> Callable[[typer.Context], None]:
+    """Return a command that becomes `python -m module`, arguments and `--help` included."""
+
+    def command(context: typer.Context) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.execv(sys.executable, [sys.executable, "-m", module, *context.args])
+
+    command.__doc__ = help_text
+    return command
+
+
+def _add(group: typer.Typer, name: str, module: str, help_text: str) -> None:
+    group.command(name, context_settings=_PASSED_ON, add_help_option=False)(
+        _replaced_by(module, help_text)
+    )
+
+
+def _group(name: str, help_text: str) -> typer.Typer:
+    group = typer_app(help_text)
+    app.add_typer(group, name=name)
+    return group
+
+
+def version(*, as_json: AsJson = False) -> None:
+    """Print the version.
+
+    Examples:
+      tanglewatt version
+    """
+    number = installed_version(DISTRIBUTION)
+    if as_json:
+        put_json({"version": number, "python": sys.version.split()[0]})
+    else:
+        put(number)
+
+
+add_command(app, "init", network_commands.init)
+_add(app, "up", "api.up_main", "Start a whole network on this machine.")
+add_command(app, "down", network_commands.down)
+add_command(app, "status", network_commands.status)
+add_command(app, "explore", explore_commands.explore)
+_add(_group("node", "An edge node."), "run", "api.node_main", "Run an edge node.")
+_coordinator = _group("coordinator", "Who issues milestones.")
+_add(_coordinator, "run", "api.coordinator_main", "Run the coordinator.")
+_add(_coordinator, "recover", "api.recover_main", "Make a lost lock file anew.")
+_add(_group("meter", "A meter."), "run", "api.meter_main", "Run one meter.")
+_add(_group("broker", "MQTT."), "run", "api.broker_main", "Run the embedded MQTT broker.")
+app.add_typer(wallet_commands.app, name="wallet")
+app.add_typer(key_commands.devices, name="device")
+app.add_typer(key_commands.keys, name="key")
+add_command(app, "version", version)
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name=DISTRIBUTION)
