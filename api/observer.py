@@ -1,14 +1,13 @@
 """Looks at a running network from outside: at what meters keep, and at what nodes answer."""
 
 import asyncio
-import http.client
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from api.accounting import DeviceSeen, Journalled, MeterKept, NodeSeen
-from api.answers import DeviceAnswer
-from api.client import NodeClient
+from api.answers import DeviceAnswer, DevicesAnswer, InfoAnswer
 from api.failures import CommandError
 from tangle.errors import UnavailableError
 
@@ -22,12 +21,24 @@ class MeterPlace:
     outbox: Path
 
 
+class Questions(Protocol):
+    """What is asked of a node; `NodeClient` asks it over HTTP."""
+
+    def info(self) -> InfoAnswer:
+        """Return who the node is and how far it has confirmed."""
+        ...
+
+    def devices(self) -> DevicesAnswer:
+        """Return the registered devices and what is confirmed of each."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class NodeDoor:
     """Where one node answers."""
 
     name: str
-    client: NodeClient
+    client: Questions
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +97,11 @@ class Observer:
             return 0  # it has not started yet, so it has made none
 
 
-def see_node(name: str, client: NodeClient) -> NodeSeen | None:
+def see_node(name: str, client: Questions) -> NodeSeen | None:
     """Return what one node says of itself and of the devices; `None` if it does not answer."""
     try:
         info, devices = client.info(), client.devices()
-    except (CommandError, OSError, http.client.HTTPException):
+    except CommandError:
         return None  # it is starting, stopping or dead: the supervisor's business
     return NodeSeen(
         name=name,

@@ -130,6 +130,10 @@ class MeterLink:
                 )
             finally:
                 self.is_connected = False
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                # a broker that goes down with us: a task group reports its loss in place of ours
+                raise asyncio.CancelledError
             # jitter, so that the nodes of a restarted broker do not come back all at once
             await asyncio.sleep(random.uniform(0.5, 1.0) * self._pause_s)
             self._pause_s = min(2 * self._pause_s, MAX_PAUSE_S)
@@ -152,6 +156,7 @@ class MeterLink:
             group.create_task(self._collect(client))
             self._unsubscribed = list(self._devices)
             self._unpublished = dict.fromkeys(self._receipts)
+            self._has_work.set()
             await self._subscribe(client)
             self._pause_s = FIRST_PAUSE_S
             self.is_connected = True
@@ -159,9 +164,9 @@ class MeterLink:
             await self._work(client)
 
     async def _collect(self, client: Client) -> None:
+        """Take what comes in. Raises `MqttError` when the connection is lost."""
         async for message in client.messages:
             self._take(message)
-        raise MqttError("the broker ended the connection")
 
     def _take(self, message: Message) -> None:
         device, payload = self._devices.get(message.topic.value), message.payload

@@ -298,6 +298,23 @@ def test_a_receipt_for_what_an_earlier_run_published_counts() -> None:
     assert core.connected(at(2)) == []
 
 
+def test_a_receipt_beyond_this_run_s_window_moves_the_window_there() -> None:
+    core = new_meter(12)
+    for _ in range(2):
+        core.tick(at(0, slots=12))
+    assert published(core.connected(at(1))) == [0, 1, 2, 3]
+
+    effects = core.receive(receipt_bytes(6), at(2))
+
+    assert effects[0] == Forget(6)
+    assert published(effects) == [7, 8, 9]
+    assert [
+        decode_reading(effect.reading.data).reading.sequence
+        for effect in effects
+        if isinstance(effect, Publish)
+    ] == [7, 8, 9]
+
+
 @pytest.mark.parametrize(
     ("data", "error"),
     [
@@ -370,6 +387,15 @@ def test_a_meter_told_to_stop_measures_nothing_more_and_delivers_the_rest() -> N
 
 def test_a_meter_with_nothing_kept_stops_at_once() -> None:
     assert new_meter(9).stop_measuring() == [Finished()]
+
+
+def test_a_restart_after_the_end_finishes_without_a_connection() -> None:
+    ended = MeterState(2, 1, Registers(20, 2), 2 * SLOT_MS)
+
+    core = MeterCore(IDENTITY, recording(2), ended, [], LIMITS)
+
+    assert core.next_deadline() == Deadline(None, None)
+    assert core.tick(at(0)) == [Finished()]
 
 
 def test_a_restart_goes_on_with_the_next_row() -> None:

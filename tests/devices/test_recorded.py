@@ -42,6 +42,15 @@ def test_an_interval_starts_where_the_one_before_it_ended() -> None:
     )
 
 
+def test_the_first_interval_is_as_long_as_the_second() -> None:
+    recording = parse_recording(
+        HEADER + "2024-01-01T05:00:00Z,10,1\n2024-01-01T06:00:00Z,20,2\n2024-01-01T06:15:00Z,20,2\n"
+    )
+
+    lengths_ms = [row.interval_end_ms - row.interval_start_ms for row in recording.rows]
+    assert lengths_ms == [3_600_000, 3_600_000, 900_000]
+
+
 def test_a_recording_gives_rows_by_number_and_then_ends() -> None:
     recording = parse_recording(HEADER + FIRST + SECOND)
 

@@ -106,7 +106,12 @@ def test_another_seed_another_home_and_another_slot_read_otherwise() -> None:
         source = SyntheticHome(seed, home, FLAT.profile, START_MS)
         return [load_wh(source, start, start + QUARTER_MS) for start in YEAR[:20]]
 
-    assert loads(1, 1) != loads(2, 1) != loads(2, 2)
+    def spread(ours: list[int], theirs: list[int]) -> float:
+        ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
+        return max(ratios) / min(ratios)
+
+    assert spread(loads(1, 1), loads(2, 1)) > 1.5
+    assert spread(loads(2, 1), loads(2, 2)) > 1.5, "neighbours differ by more than a factor"
     assert len(set(loads(1, 1))) > 10
 
 

@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -241,6 +243,33 @@ def test_what_is_no_regular_file_does_not_hold_the_node_up(tmp_path: Path) -> No
         read_key_file(tmp_path, PASSPHRASE)
     with pytest.raises(StorageError, match="cannot be read"):
         read_key_file(tmp_path / "pipe" / "within", PASSPHRASE)
+
+
+STARVED = """
+import resource
+import sys
+from edge.key_file import open_key
+from tangle.errors import UnavailableError
+resource.setrlimit(resource.RLIMIT_AS, (2**29, 2**29))
+try:
+    open_key(bytes.fromhex(sys.argv[1]), b"passphrase", "greedy")
+except UnavailableError as error:
+    print(error)
+"""
+
+
+def test_too_little_memory_is_not_taken_for_a_wrong_passphrase() -> None:
+    greedy = encode(KeyFile(structs.replace(HEADER, memory_kib=2**20), bytes(48)))
+
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", STARVED, greedy.hex()],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.strip() == f"a passphrase needs {2**20} KiB of memory to be tried"
 
 
 def test_the_usual_cost_is_dear_to_guess_and_cheap_to_start_with() -> None:

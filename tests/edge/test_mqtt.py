@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from aiomqtt import Client, Message
+from aiomqtt import Client, Message, MqttError
 from amqtt.broker import Broker
 from amqtt.contexts import BrokerConfig, ListenerConfig
+from typing_extensions import override
 
 from devices.topics import readings_topic, receipt_topic
 from edge.mqtt import MAX_QUEUED, MAX_RECEIVED, BrokerAddress, MeterLink
@@ -49,6 +50,11 @@ async def linked(link: MeterLink) -> AsyncIterator[MeterLink]:
         running.cancel()
 
 
+def message_of(payload: bytes) -> Message:
+    topic = readings_topic(NETWORK, DEVICE)
+    return Message(topic, payload, qos=1, retain=False, mid=1, properties=None)
+
+
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(LIMIT_S):
         while not condition():  # noqa: ASYNC110 — what is waited for is another process's doing
@@ -56,9 +62,14 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def receipt_at(port: int, device: Address = DEVICE) -> Message:
+    topic = receipt_topic(NETWORK, device)
     async with asyncio.timeout(LIMIT_S), Client("127.0.0.1", port) as client:
-        await client.subscribe(receipt_topic(NETWORK, device), qos=1)
-        return await anext(client.messages)
+        await client.subscribe(topic, qos=1)
+        async for message in client.messages:
+            # amqtt hands a new client what other clients have subscribed to as well
+            if message.topic.value == topic:
+                return message
+    raise AssertionError("the broker ended the connection")
 
 
 def link_to(port: int, *devices: Address) -> MeterLink:
@@ -164,13 +175,65 @@ def test_after_a_restart_of_the_broker_readings_and_receipts_are_back() -> None:
     asyncio.run(act())
 
 
+def test_a_broker_that_goes_down_together_with_the_node_does_not_keep_it_running() -> None:
+    class Falling(MeterLink):
+        @override
+        async def _serve(self) -> None:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                raise MqttError("the broker ended the connection") from None
+
+    async def act() -> None:
+        async with asyncio.timeout(LIMIT_S):
+            running = asyncio.ensure_future(
+                Falling(BrokerAddress("127.0.0.1", 1), NETWORK, [DEVICE], "edge-1").run()
+            )
+            await asyncio.sleep(0)
+            running.cancel()
+            await asyncio.wait([running])
+
+        assert running.cancelled()
+
+    asyncio.run(act())
+
+
+async def refuse_subscriptions(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer as a broker does that lets a client in and grants it nothing."""
+    for answer in (lambda _body: b"\x20\x02\0\0", lambda body: b"\x90\x03" + body[:2] + b"\x80"):
+        _, size = await reader.readexactly(2)
+        if size & 0x80:
+            size = (size & 0x7F) + 128 * (await reader.readexactly(1))[0]
+        writer.write(answer(await reader.readexactly(size)))
+    await reader.read()
+    writer.close()
+
+
+def test_a_refused_subscription_is_no_connection(caplog: pytest.LogCaptureFixture) -> None:
+    async def act() -> None:
+        server = await asyncio.start_server(refuse_subscriptions, "127.0.0.1", 0)
+        async with server, linked(link_to(server.sockets[0].getsockname()[1], DEVICE)) as link:
+            await until(lambda: link.counts["lost"] > 0)
+            assert link.counts["connected"] == 0
+
+    asyncio.run(act())
+
+    assert f"refuses a subscription to {readings_topic(NETWORK, DEVICE)}" in caplog.text
+
+
+def test_another_device_s_readings_are_passed_over() -> None:
+    link = link_to(1, OTHER_DEVICE)
+
+    link._take(message_of(b"x"))
+
+    assert link.counts == {"foreign": 1}
+
+
 def test_a_full_queue_drops_the_newest_and_counts_them() -> None:
     async def act() -> None:
         link = link_to(1, DEVICE)
-        topic = readings_topic(NETWORK, DEVICE)
         for sequence in range(MAX_QUEUED + 3):
-            payload = b"%d" % sequence
-            link._take(Message(topic, payload, 1, retain=False, mid=1, properties=None))
+            link._take(message_of(b"%d" % sequence))
 
         arrivals = await gathered(link, MAX_QUEUED)
 
@@ -184,11 +247,7 @@ def test_readings_are_handed_over_in_bounded_portions() -> None:
     async def act() -> None:
         link = link_to(1, DEVICE)
         for _ in range(MAX_RECEIVED + 1):
-            link._take(
-                Message(
-                    readings_topic(NETWORK, DEVICE), b"x", 1, retain=False, mid=1, properties=None
-                )
-            )
+            link._take(message_of(b"x"))
 
         assert [len(await link.receive()) for _ in range(2)] == [MAX_RECEIVED, 1]
 
@@ -199,16 +258,7 @@ def test_a_flood_of_dropped_readings_fills_no_log(caplog: pytest.LogCaptureFixtu
     link = link_to(1, DEVICE)
 
     for _ in range(1_000):
-        link._take(
-            Message(
-                readings_topic(NETWORK, DEVICE),
-                bytes(300),
-                1,
-                retain=False,
-                mid=1,
-                properties=None,
-            )
-        )
+        link._take(message_of(bytes(300)))
 
     assert link.counts["oversized"] == 1_000
     assert len(caplog.records) == 10

@@ -214,6 +214,16 @@ def test_a_read_only_folder_is_named(is_used: bool) -> None:
         folder.chmod(0o755)
 
 
+def test_a_journal_that_cannot_be_opened_is_named_and_the_folder_let_go(tmp_path: Path) -> None:
+    (tmp_path / JOURNAL_NAME).mkdir()
+
+    with pytest.raises(StorageError, match="SQLITE_CANTOPEN"):
+        Storage(tmp_path, NETWORK)
+
+    (tmp_path / JOURNAL_NAME).rmdir()
+    Storage(tmp_path, NETWORK).close()
+
+
 def test_a_read_only_file_is_named(tmp_path: Path) -> None:
     with Storage(tmp_path, NETWORK) as storage:
         storage.rows("PRAGMA query_only = ON")

@@ -1,0 +1,343 @@
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from api.failures import CommandError, FailureCode
+from api.processes import (
+    ManagedProcess,
+    Phase,
+    ProcessEvent,
+    ProcessSpec,
+    Supervisor,
+    Surroundings,
+    supervised,
+)
+
+SLEEP = "import time; time.sleep(60)"
+"""Runs until it is stopped."""
+
+WRITES = (
+    "import pathlib, signal, sys, time\n"
+    "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
+    "signal.signal(signal.SIGUSR1, lambda *_: sys.exit(0))\n"
+    "pathlib.Path(sys.argv[1]).open('a').write(' '.join(sys.argv[2:]) + '.')\n"
+    "'--finish' in sys.argv and sys.exit(0)\n"
+    "time.sleep(60)\n"
+)
+"""Notes each of its starts, with its arguments, in a file."""
+
+
+@dataclass
+class World:
+    """Where fake processes live."""
+
+    folder: Path
+    events: list[ProcessEvent] = field(default_factory=list)
+    now_ms: int = 0
+
+    def around(self, *, grace_s: float = 5.0, ready_s: float = 10.0) -> Surroundings:
+        return Surroundings(
+            lambda: self.now_ms, self.events.append, dict(os.environ), grace_s, ready_s
+        )
+
+    def spec(
+        self,
+        code: str,
+        *arguments: str,
+        name: str = "child",
+        probe: Callable[[], Awaitable[bool]] | None = None,
+        may_finish: bool = False,
+    ) -> ProcessSpec:
+        return ProcessSpec(
+            name=name,
+            command=(sys.executable, "-c", code, *arguments),
+            log_file=self.folder / f"{name}.log",
+            pid_file=self.folder / f"{name}.pid",
+            address=f"at {name}",
+            probe=probe,
+            may_finish=may_finish,
+            finish_signal=signal.SIGUSR1,
+            finish_arguments=("--finish",),
+        )
+
+    def starts(self) -> str:
+        file = self.folder / "starts"
+        return file.read_text() if file.exists() else ""
+
+    def wrote(self, times: int) -> Callable[[], Awaitable[bool]]:
+        async def probe() -> bool:
+            return self.starts().count(".") >= times
+
+        return probe
+
+    def phases(self, name: str = "child") -> list[Phase]:
+        return [event.phase for event in self.events if event.name == name]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def pid_of(process: ManagedProcess) -> int:
+    assert process.pid is not None
+    return process.pid
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def test_a_child_is_started_noted_and_stopped(world: World) -> None:
+    async def scenario() -> None:
+        async with supervised([[world.spec(SLEEP)]], world.around()) as supervisor:
+            (child,) = supervisor.processes
+            assert child.phase is Phase.READY
+            assert (world.folder / "child.pid").exists()
+
+    asyncio.run(scenario())
+
+    assert world.phases() == [Phase.READY, Phase.STOPPED]
+    assert not (world.folder / "child.pid").exists()
+
+
+def test_a_killed_child_is_brought_back(world: World) -> None:
+    async def scenario() -> None:
+        spec = world.spec(WRITES, str(world.folder / "starts"), probe=world.wrote(1))
+        async with supervised([[spec]], world.around()) as supervisor:
+            (child,) = supervisor.processes
+            os.kill(pid_of(child), signal.SIGKILL)
+            await until(lambda: world.starts().count(".") == 2)
+            await until(lambda: child.phase is Phase.READY)
+
+    asyncio.run(scenario())
+
+    assert world.phases() == [Phase.READY, Phase.RESTARTING, Phase.READY, Phase.STOPPED]
+    assert world.events[1].detail == "killed by SIGKILL; again in 200 ms"
+
+
+def test_a_child_that_fails_is_brought_back_even_if_it_may_finish(world: World) -> None:
+    code = WRITES.replace("'--finish' in sys.argv and sys.exit(0)", "sys.exit(1)")
+
+    async def scenario() -> None:
+        spec = world.spec(code, str(world.folder / "starts"), probe=world.wrote(3), may_finish=True)
+        async with supervised([[spec]], world.around()):
+            pass
+
+    asyncio.run(scenario())
+
+    details = [event.detail for event in world.events if event.phase is Phase.RESTARTING]
+    assert details[:2] == [
+        "ended with exit code 1; again in 200 ms",
+        "ended with exit code 1; again in 400 ms",
+    ]
+
+
+def test_a_child_that_has_done_its_work_stays_away(world: World) -> None:
+    async def scenario() -> None:
+        spec = world.spec("pass", may_finish=True)
+        async with supervised([[spec]], world.around()) as supervisor:
+            (child,) = supervisor.processes
+            await child.wait_ended()
+            assert child.phase is Phase.FINISHED
+            assert child.pid is None
+
+    asyncio.run(scenario())
+
+    assert world.phases()[-1] is Phase.FINISHED
+
+
+def test_a_child_that_must_not_end_is_brought_back_after_exit_code_zero(world: World) -> None:
+    async def scenario() -> None:
+        async with supervised([[world.spec("pass")]], world.around()) as supervisor:
+            (child,) = supervisor.processes
+            await until(lambda: child.deaths >= 1)
+
+    asyncio.run(scenario())
+
+    assert Phase.FINISHED not in world.phases()
+
+
+def test_asked_to_finish_a_child_ends_by_its_signal(world: World) -> None:
+    async def scenario() -> None:
+        starts = str(world.folder / "starts")
+        spec = world.spec(WRITES, starts, probe=world.wrote(1), may_finish=True)
+        async with supervised([[spec]], world.around()) as supervisor:
+            (child,) = supervisor.processes
+            child.finish()
+            await child.wait_ended()
+            assert child.phase is Phase.FINISHED
+
+    asyncio.run(scenario())
+
+
+def test_a_child_killed_while_it_finishes_is_started_to_finish_only(world: World) -> None:
+    ignoring = WRITES.replace("SIGUSR1, lambda *_: sys.exit(0)", "SIGUSR1, signal.SIG_IGN")
+
+    async def scenario() -> None:
+        starts = str(world.folder / "starts")
+        spec = world.spec(ignoring, starts, probe=world.wrote(1), may_finish=True)
+        async with supervised([[spec]], world.around()) as supervisor:
+            (child,) = supervisor.processes
+            child.finish()
+            os.kill(pid_of(child), signal.SIGKILL)
+            await child.wait_ended()
+            assert child.phase is Phase.FINISHED
+
+    asyncio.run(scenario())
+
+    assert world.starts() == ".--finish."
+
+
+def test_a_stage_starts_when_the_one_before_is_ready_and_stops_before_it(world: World) -> None:
+    async def scenario() -> None:
+        first = world.spec(WRITES, str(world.folder / "starts"), name="first", probe=world.wrote(1))
+        second = world.spec(SLEEP, name="second")
+        async with supervised([[first], [second]], world.around()):
+            pass
+
+    asyncio.run(scenario())
+
+    told = [(event.name, event.phase) for event in world.events]
+    assert told == [
+        ("first", Phase.READY),
+        ("second", Phase.READY),
+        ("second", Phase.STOPPED),
+        ("first", Phase.STOPPED),
+    ]
+
+
+def test_a_child_that_does_not_heed_the_signal_is_killed(world: World) -> None:
+    stubborn = WRITES.replace("SIGTERM, lambda *_: sys.exit(0)", "SIGTERM, signal.SIG_IGN")
+
+    async def scenario() -> None:
+        spec = world.spec(stubborn, str(world.folder / "starts"), probe=world.wrote(1))
+        async with supervised([[spec]], world.around(grace_s=0.1)):
+            pass
+
+    asyncio.run(scenario())
+
+    assert world.events[-1] == ProcessEvent("child", Phase.STOPPED, "killed by SIGKILL")
+
+
+def test_stopping_does_not_wait_for_a_restart_that_is_due(world: World) -> None:
+    async def scenario() -> None:
+        async with supervised([[world.spec("pass")]], world.around()) as supervisor:
+            (child,) = supervisor.processes
+            await until(lambda: child.deaths >= 3)
+
+    asyncio.run(scenario())
+
+    assert world.phases()[-1] is Phase.STOPPED
+
+
+def test_a_child_that_never_comes_up_fails_the_start_with_its_last_words(world: World) -> None:
+    async def never() -> bool:
+        return False
+
+    code = "import sys; sys.exit('port 80 is taken')"
+
+    async def scenario() -> None:
+        async with supervised([[world.spec(code, probe=never)]], world.around()):
+            pytest.fail("must not start")
+
+    with pytest.raises(CommandError) as caught:
+        asyncio.run(scenario())
+
+    failure = caught.value.failure
+    assert failure.code is FailureCode.DID_NOT_START
+    assert failure.what == "child did not start: ended with exit code 1"
+    assert "port 80 is taken" in failure.why
+
+
+def test_a_mistake_that_trying_again_does_not_mend_fails_at_once(world: World) -> None:
+    async def never() -> bool:
+        return False
+
+    async def scenario() -> None:
+        async with supervised([[world.spec("exit(9)", probe=never)]], world.around()):
+            pytest.fail("must not start")
+
+    with pytest.raises(CommandError, match="wrote nothing"):
+        asyncio.run(scenario())
+
+    assert world.phases() == [Phase.FAILED]
+
+
+def test_a_child_that_is_not_ready_in_time_fails_the_start(world: World) -> None:
+    async def never() -> bool:
+        return False
+
+    async def scenario() -> None:
+        async with supervised([[world.spec(SLEEP, probe=never)]], world.around(ready_s=0.2)):
+            pytest.fail("must not start")
+
+    with pytest.raises(CommandError, match="DID_NOT_START|not ready|wrote nothing") as caught:
+        asyncio.run(scenario())
+
+    assert "not ready within" in caught.value.failure.what
+
+
+def test_a_command_that_fails_stops_the_children_and_shows_as_itself(world: World) -> None:
+    class MishapError(Exception):
+        pass
+
+    async def scenario() -> None:
+        async with supervised([[world.spec(SLEEP)]], world.around()):
+            raise MishapError
+
+    with pytest.raises(ExceptionGroup) as caught:
+        asyncio.run(scenario())
+
+    assert caught.group_contains(MishapError)
+    assert world.phases()[-1] is Phase.STOPPED
+
+
+def test_a_supervisor_that_is_cancelled_stops_its_children(world: World) -> None:
+    async def scenario() -> None:
+        async def run() -> None:
+            async with supervised([[world.spec(SLEEP)]], world.around()):
+                await asyncio.sleep(60)
+
+        task = asyncio.create_task(run())
+        await until(lambda: world.phases() == [Phase.READY])
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(scenario())
+
+    assert world.phases()[-1] is Phase.STOPPED
+
+
+def test_a_child_that_is_asked_to_stop_before_it_runs_never_does(world: World) -> None:
+    async def scenario() -> None:
+        child = ManagedProcess(world.spec(SLEEP), world.around())
+        async with asyncio.TaskGroup() as tasks:
+            stopping = tasks.create_task(child.stop())
+            await asyncio.sleep(0)
+            tasks.create_task(child.run())
+            await stopping
+
+    asyncio.run(scenario())
+
+    assert world.phases() == [Phase.STOPPED]
+
+
+def test_a_supervisor_knows_its_processes_in_order_of_stages(world: World) -> None:
+    stages = [
+        [world.spec(SLEEP, name="a")],
+        [world.spec(SLEEP, name="b"), world.spec(SLEEP, name="c")],
+    ]
+
+    supervisor = Supervisor(stages, world.around())
+
+    assert [process.spec.name for process in supervisor.processes] == ["a", "b", "c"]
