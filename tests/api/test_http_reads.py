@@ -323,6 +323,7 @@ def test_the_home_edge_audits_the_commitments_milestone_by_milestone(node: Small
     forged, _ = taken_readings(3, 4)
     node.journal.commit(Batch(readings=tuple(forged)))
     submitted(node, node.signed(ReadingBatch(METER_ADDRESS, 3, 4, bytes(32)), EDGE, 2))
+    repeated = submitted(node, node.signed(ReadingBatch(METER_ADDRESS, 0, 2, root), EDGE, 3))
     node.confirm()
 
     second = get(app, "/api/v1/devices")["devices"][0]
@@ -333,6 +334,7 @@ def test_the_home_edge_audits_the_commitments_milestone_by_milestone(node: Small
     assert (first["confirmed"], first["audited"], first["ranges"]) == (3, 3, [[0, 2]])
     assert (second["confirmed"], second["audited"], second["ranges"]) == (5, 3, [[0, 4]])
     assert second["twice"] == 0
+    assert get(app, f"/api/v1/transactions/{repeated}")["state"] == "ignored"
 
 
 def test_a_restarted_node_counts_the_same(node: SmallNode) -> None:

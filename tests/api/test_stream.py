@@ -93,17 +93,21 @@ def test_listeners_are_bounded() -> None:
 
 
 def test_a_listener_waits_until_there_is_news() -> None:
-    async def waits() -> tuple[bool, Frame]:
+    async def waits() -> list[bool | Frame]:
         hub = Hub()
         listener = hub.subscribe()
-        async with asyncio.TaskGroup() as group:
-            waiting = group.create_task(listener.wait_for_news())
-            await asyncio.sleep(0)
-            was_done = waiting.done()
-            hub.publish(expired(0))
-        return was_done, listener.take()
+        seen: list[bool | Frame] = []
+        for number in range(2):
+            async with asyncio.TaskGroup() as group:
+                waiting = group.create_task(listener.wait_for_news())
+                await asyncio.sleep(0)
+                seen.append(waiting.done())
+                hub.publish(expired(number))
+            seen.append(listener.take())
+        return seen
 
-    assert asyncio.run(waits()) == (False, Frame(0, (expired(0),)))
+    frames = [Frame(0, (expired(number),)) for number in range(2)]
+    assert asyncio.run(waits()) == [False, frames[0], False, frames[1]]
 
 
 def test_an_attached_transaction_is_told_without_its_bytes(node: SmallNode) -> None:

@@ -37,6 +37,7 @@ from tangle.node import NodeCore
 from tangle.outcomes import Applied
 from tangle.restored import Restored, StoredVertex
 from tangle.transaction import Data, Payload, ReadingBatch, TransactionId
+from tangle.verification import parse
 from tests.community import (
     COINS_UEUR,
     CONTRACTS,
@@ -121,6 +122,8 @@ class World:
         self.issue_ms = issue_ms
         self.now_ms = 0
         self.issued: dict[TransactionId, Payload] = {}
+        self.acts: dict[TransactionId, tuple[bytes, int]] = {}
+        """Issuer and sequence number of what was issued: one act, however many copies."""
         self.committed: Counter[int] = Counter()
         """Readings that each edge node has committed to, by number of the node."""
         self._core_of = core_of or (lambda _, genesis, kept: NodeCore(genesis, CONTRACTS, kept))
@@ -352,6 +355,8 @@ class World:
         except UnavailableError:
             return False
         self.issued[tx_id] = payload
+        transaction = parse(data).transaction
+        self.acts[tx_id] = (transaction.issuer, transaction.sequence)
         self._carry_out(node, effects)
         return True
 
