@@ -152,7 +152,7 @@ async def _opened(
                 card = NodeCard(key.public, config.node.name, role, version("tanglewatt"))
                 answers = NodeApi(served, card, served.peers, sealing_key(key) if link else None)
                 node.executor.observe(_published(answers))
-                app = create_app(answers, (config.http.host,))
+                app = create_app(answers, (config.http.host, *config.http.hosts))
 
                 async def http() -> None:
                     await serve(app, listener)

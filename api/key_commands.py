@@ -44,6 +44,10 @@ Sponsor = Annotated[
     typer.Option("--sponsor", help="Key file of a voter or edge. [default: operator.key]"),
 ]
 
+SponsorPassphraseFile = Annotated[
+    Path | None, typer.Option("--sponsor-passphrase-file", help="Of the sponsor's key file.")
+]
+
 
 def new(
     *, file: KeyFileArgument, passphrase_file: PassphraseFile = None, as_json: AsJson = False
@@ -79,6 +83,7 @@ def register(  # noqa: PLR0913 — to Typer each option is an argument
     data_dir: DataDir = DEFAULT_DATA_DIR,
     node: NodeUrl = None,
     passphrase_file: PassphraseFile = None,
+    sponsor_passphrase_file: SponsorPassphraseFile = None,
     wait: Waits = False,
     wait_s: WaitSeconds = DEFAULT_WAIT_S,
     as_json: AsJson = False,
@@ -102,7 +107,8 @@ def register(  # noqa: PLR0913 — to Typer each option is an argument
             NO_ADDRESS if edge is None else decode_address(edge),
         )
         operation = register_operation(claim_registration(claim, device))
-        issuer = key_issuer(layout, sponsor or layout.operator_key_file, passphrase_file)
+        voter = sponsor or layout.operator_key_file
+        issuer = key_issuer(layout, voter, sponsor_passphrase_file)
         client = node_client(layout, node)
         tx_id = issue(client, issuer, operation, network_of(layout))
         say(f"registering {encode_address(address_of(device.public))} in transaction {tx_id}")

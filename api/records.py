@@ -67,6 +67,8 @@ class Http:
 
     host: Host = LOOPBACK
     port: Port = DEFAULT_HTTP_PORT
+    hosts: tuple[Host, ...] = ()
+    """Further names under which people reach it: what a `Host` header may say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,12 @@ import msgspec
 from api.exit_codes import ExitCode
 from api.failures import CommandError, Failure, FailureCode
 from tangle.errors import (
+    DamagedStoreError,
+    ForeignStoreError,
+    InvalidAddressError,
     InvalidError,
     InvalidKeyFileError,
+    InvalidSeedError,
     StorageError,
     TanglewattError,
     UnavailableError,
@@ -74,6 +78,22 @@ def failure_of(error: TanglewattError) -> Failure:
                 "a key cannot be used",
                 str(error),
                 "check the path, the passphrase and that only you may read the file (chmod 600)",
+            )
+        case InvalidAddressError() | InvalidSeedError():
+            return Failure(
+                FailureCode.BAD_ARGUMENT,
+                ExitCode.USAGE,
+                "not an address, or not a seed",
+                str(error),
+                "copy it again, whole",
+            )
+        case ForeignStoreError() | DamagedStoreError():
+            return Failure(
+                FailureCode.BAD_STORAGE,
+                ExitCode.STORAGE,
+                "a data folder cannot be used",
+                str(error),
+                "put back the key and the folder that belong together, or a backup",
             )
         case StorageError():
             return Failure(

@@ -265,8 +265,7 @@ class Batcher:
 
     def _begin(self, meter: _Meter, device: Address, span: Span, number: int) -> _Live:
         meter.live_count += 1
-        live = self._live[number] = _Live(device, span)
-        return live
+        return self._live.setdefault(number, _Live(device, span))
 
     def _attempt(self, live: _Live, number: int, tx_id: TransactionId) -> None:
         live.pending.add(tx_id)

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import random
 import secrets
+import socket
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -151,6 +152,8 @@ class MeterLink:
             timeout=OPERATION_TIMEOUT_S,
             keepalive=KEEPALIVE_S,
             max_queued_incoming_messages=MAX_QUEUED,
+            # else Nagle's algorithm and the peer's delayed acknowledgement wait for each other
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         )
         async with client, asyncio.TaskGroup() as group:
             group.create_task(self._collect(client))

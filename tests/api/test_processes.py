@@ -19,6 +19,9 @@ from api.processes import (
     supervised,
 )
 
+BRIEF = "import time; time.sleep(0.3); exit({code})"
+"""Lives just long enough to be seen."""
+
 SLEEP = "import time; time.sleep(60)"
 """Runs until it is stopped."""
 
@@ -125,17 +128,17 @@ def test_a_killed_child_is_brought_back(world: World) -> None:
 
 
 def test_a_child_that_fails_is_brought_back_even_if_it_may_finish(world: World) -> None:
-    code = WRITES.replace("'--finish' in sys.argv and sys.exit(0)", "sys.exit(1)")
-
     async def scenario() -> None:
-        spec = world.spec(code, str(world.folder / "starts"), probe=world.wrote(3), may_finish=True)
-        async with supervised([[spec]], world.around()):
-            pass
+        async with supervised(
+            [[world.spec(BRIEF.format(code=1), may_finish=True)]], world.around()
+        ) as all_:
+            (child,) = all_.processes
+            await until(lambda: child.deaths == 2)
 
     asyncio.run(scenario())
 
     details = [event.detail for event in world.events if event.phase is Phase.RESTARTING]
-    assert details[:2] == [
+    assert details == [
         "ended with exit code 1; again in 200 ms",
         "ended with exit code 1; again in 400 ms",
     ]
@@ -157,7 +160,8 @@ def test_a_child_that_has_done_its_work_stays_away(world: World) -> None:
 
 def test_a_child_that_must_not_end_is_brought_back_after_exit_code_zero(world: World) -> None:
     async def scenario() -> None:
-        async with supervised([[world.spec("pass")]], world.around()) as supervisor:
+        spec = world.spec(BRIEF.format(code=0))
+        async with supervised([[spec]], world.around()) as supervisor:
             (child,) = supervisor.processes
             await until(lambda: child.deaths >= 1)
 
@@ -230,7 +234,8 @@ def test_a_child_that_does_not_heed_the_signal_is_killed(world: World) -> None:
 
 def test_stopping_does_not_wait_for_a_restart_that_is_due(world: World) -> None:
     async def scenario() -> None:
-        async with supervised([[world.spec("pass")]], world.around()) as supervisor:
+        spec = world.spec(BRIEF.format(code=0))
+        async with supervised([[spec]], world.around()) as supervisor:
             (child,) = supervisor.processes
             await until(lambda: child.deaths >= 3)
 
@@ -280,7 +285,7 @@ def test_a_child_that_is_not_ready_in_time_fails_the_start(world: World) -> None
         async with supervised([[world.spec(SLEEP, probe=never)]], world.around(ready_s=0.2)):
             pytest.fail("must not start")
 
-    with pytest.raises(CommandError, match="DID_NOT_START|not ready|wrote nothing") as caught:
+    with pytest.raises(CommandError) as caught:
         asyncio.run(scenario())
 
     assert "not ready within" in caught.value.failure.what

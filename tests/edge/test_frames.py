@@ -312,6 +312,16 @@ def test_a_jump_of_any_width_costs_nothing_and_forgets_nothing_it_must_keep() ->
             guard.accept(numbered(number))
 
 
+def test_what_is_remembered_of_a_sender_does_not_grow() -> None:
+    guard = ReplayGuard()
+
+    for number in range(0, 20_000, 100):
+        guard.accept(numbered(number))
+
+    (heard,) = guard._heard.values()
+    assert heard.recent.bit_length() <= REPLAY_WINDOW
+
+
 def test_a_restarted_sender_counts_anew_and_its_past_is_refused() -> None:
     guard = ReplayGuard()
     guard.accept(numbered(50, epoch=1))

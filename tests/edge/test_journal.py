@@ -265,7 +265,7 @@ def batch_of(first: int, key: SigningKey = NODE) -> Arrival:
 def test_confirmed_readings_are_the_applied_batches_of_anyone(journal: Journal) -> None:
     late, early = batch_of(4), batch_of(0, OTHER_NODE)
     refused, pending, plain = batch_of(8), batch_of(10), arrival(5)
-    journal.commit(Batch(arrivals=(late, early, refused, pending, plain, M1)))
+    journal.commit(Batch(arrivals=(early, late, refused, pending, plain, M1)))
     outcomes = (
         (late.tx_id, Applied()),
         (plain.tx_id, NoValue()),
@@ -282,6 +282,9 @@ def test_confirmed_readings_are_the_applied_batches_of_anyone(journal: Journal) 
 BUGS = {
     "a milestone out of turn": Batch(confirmed=(confirmed(2, M1, A),)),
     "a milestone over what is not here": Batch(confirmed=(confirmed(1, M1, A, C),)),
+    "a transaction referenced twice": Batch(
+        confirmed=(confirmed(1, M1, A), confirmed(2, M1, A)),
+    ),
     "a gap between readings": Batch(readings=(taken(2),)),
     "a reading journalled twice": Batch(readings=(taken(0),)),
     "a batch formed twice": Batch(formed=(FormedBatch(NOWHERE, DEVICE, 0, 0, 0),) * 2),

@@ -61,12 +61,15 @@ async def take_up_to(wire: Wire, last: bytes) -> list[bytes]:
 
 
 @pytest.mark.parametrize("limits", [DEFAULT_LIMITS, NARROW], ids=["roomy", "narrow"])
-def test_a_slow_reader_slows_the_sender_down_and_nothing_is_lost(limits: WireLimits) -> None:
+@pytest.mark.parametrize("to", [None, BOB], ids=["broadcast", "directed"])
+def test_a_slow_reader_slows_the_sender_down_and_nothing_is_lost(
+    limits: WireLimits, to: PeerId | None
+) -> None:
     async def scenario() -> None:
-        frames = [n.to_bytes(2, "big") * 10_000 for n in range(500)]
+        frames = [n.to_bytes(2, "big") * 10_000 for n in range(1_000)]
         async with linked(limits) as (alice, bob):
             for frame in frames:
-                assert alice.post(Parcel(None, frame)) == 0
+                assert alice.post(Parcel(to, frame)) == 0
 
             assert await take_up_to(bob, frames[-1]) == frames
             assert alice.waiting_out == 0

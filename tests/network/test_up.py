@@ -1,0 +1,132 @@
+"""One command starts a real network; whatever is killed, every reading is confirmed once."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.layout import Layout
+from api.pid_files import read_pid_file
+
+NODES = ("coordinator", "edge-1", "edge-2", "edge-3")
+DEADLINE_S = 240
+POLL_S = 0.1
+
+
+@contextmanager
+def up(folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """Run `tanglewatt up` and end it, whatever happens to the test."""
+    command = [sys.executable, "-P", "-m", "api.up_main", "--data-dir", str(folder), "--json"]
+    process = subprocess.Popen(
+        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)
+
+
+def result(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """Wait for the end and return the last line of stdout."""
+    out, err = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0, err
+    last: dict[str, Any] = json.loads(out.splitlines()[-1])
+    return last
+
+
+def verify_all_confirmed(said: dict[str, Any]) -> None:
+    """Check the equality that must hold at the end of every run."""
+    readings = said["readings"]
+    assert readings["sent"] > 0
+    assert readings["journalled"] == readings["sent"]
+    assert readings["confirmed"] == dict.fromkeys(NODES, readings["sent"])
+    assert readings["lost"] == 0
+    assert readings["twice"] == 0
+    assert said["converged"] is True
+    assert len(set(said["state_roots"].values())) == 1
+    assert set(said["state_roots"]) == set(NODES)
+
+
+def kill(layout: Layout, name: str) -> None:
+    """Send SIGKILL to one process of a running network, as soon as it has a pid."""
+    deadline = time.monotonic() + DEADLINE_S
+    while time.monotonic() < deadline:
+        record = read_pid_file(layout.pid_file(name))
+        if record is not None:
+            os.kill(record.pid, signal.SIGKILL)
+            return
+        time.sleep(POLL_S)
+    raise AssertionError(f"{name} never had a pid file")
+
+
+def wait_for_first_readings(layout: Layout, name: str) -> None:
+    """Wait until a meter has begun, so that what is killed is killed in the middle."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not layout.outbox(name).exists():
+        assert time.monotonic() < deadline, f"{name} did not begin"
+        time.sleep(POLL_S)
+    time.sleep(2)
+
+
+def test_a_run_ends_with_every_reading_confirmed_on_every_node(tmp_path: Path) -> None:
+    with up(tmp_path / "net", "--for", "15", "--homes", "4") as process:
+        said = result(process)
+
+    verify_all_confirmed(said)
+    assert said["milestones"] > 0
+    assert said["seconds_to_first_confirmed"] > 0
+
+
+def test_a_second_run_goes_on_from_the_same_data(tmp_path: Path) -> None:
+    with up(tmp_path / "net", "--for", "12", "--homes", "2") as process:
+        first = result(process)
+    with up(tmp_path / "net", "--for", "12") as process:
+        second = result(process)
+
+    verify_all_confirmed(second)
+    assert second["readings"]["sent"] > first["readings"]["sent"]
+    assert second["milestones"] > first["milestones"]
+
+
+@pytest.mark.parametrize(
+    "victim", ["coordinator", "edge-1", "edge-2", "edge-3", "broker", "home_01"]
+)
+def test_any_one_process_may_be_killed_in_the_middle(tmp_path: Path, victim: str) -> None:
+    layout = Layout(tmp_path / "net")
+
+    with up(layout.root, "--for", "15", "--homes", "4") as process:
+        wait_for_first_readings(layout, "home_01")
+        kill(layout, victim)
+        said = result(process)
+
+    verify_all_confirmed(said)
+
+
+def test_a_recording_is_journalled_to_the_last_watt_hour(tmp_path: Path) -> None:
+    homes = tmp_path / "homes"
+    homes.mkdir()
+    rows = [
+        f"2024-03-01T{hour:02}:{minute:02}:00Z,{1_000 + 7 * at},{3 * at}"
+        for at, (hour, minute) in enumerate((h, m) for h in range(1, 6) for m in (0, 15, 30, 45))
+    ]
+    for name in ("north", "south"):
+        text = "\n".join(["interval_end,import_register_wh,export_register_wh", *rows])
+        (homes / f"{name}.csv").write_text(text + "\n")
+
+    with up(tmp_path / "net", "--homes", str(homes)) as process:
+        said = result(process)
+
+    verify_all_confirmed(said)
+    assert said["readings"]["sent"] == 2 * len(rows)
+    wanted = {"import_wh": 1_000 + 7 * 19, "export_wh": 3 * 19, "equals_recording": True}
+    assert said["registers"] == {"north": wanted, "south": wanted}
