@@ -83,6 +83,7 @@ class Metering:
         self._devices_of: dict[TransactionId, Address] = {}
         self._registering: dict[TransactionId, Address] = {}
         self._batched: set[Address] = set()
+        self._refused = 0
         self._restore()
         issuance.reserved = lambda: self.batcher.reserved_numbers
         executor.observe(self._observe)
@@ -113,11 +114,18 @@ class Metering:
                 self._publish_receipt(device)
             for result in results:
                 if isinstance(result, Refused):
-                    _log.warning(
-                        "reading refused",
-                        device=encode_address(result.device),
-                        error=str(result.error),
-                    )
+                    self._log_rarely(result)
+
+    def _log_rarely(self, refused: Refused) -> None:
+        """Say the 1st, 2nd, 4th … refusal: a flood fills no log, and the counter has them all."""
+        self._refused += 1
+        if self._refused & (self._refused - 1) == 0:
+            _log.warning(
+                "reading refused",
+                device=encode_address(refused.device),
+                error=str(refused.error),
+                refused_so_far=self._refused,
+            )
 
     def _journal_readings(self, results: Sequence[IntakeResult]) -> None:
         accepted = [result for result in results if isinstance(result, Accepted)]
