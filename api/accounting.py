@@ -115,11 +115,14 @@ def tally(meters: Sequence[MeterKept], nodes: Sequence[NodeSeen]) -> Tally:
                 missing.append(f"{meter.name}: {node.name} found {audited} commitments")
             common = intersection(common, seen.ranges)
         lost += meter.produced - size(common)
-    confirmed = {
-        node.name: sum(device.confirmed for device in node.devices.values()) for node in nodes
-    }
-    twice = max((sum(one.twice for one in node.devices.values()) for node in nodes), default=0)
+    confirmed = {node.name: confirmed_readings(meters, node) for node in nodes}
+    twice = max((sum(one.twice for one in _seen(meters, node)) for node in nodes), default=0)
     return Tally(sent, journalled, confirmed, lost, twice, tuple(missing))
+
+
+def confirmed_readings(meters: Iterable[MeterKept], node: NodeSeen) -> int:
+    """Return how many readings of `meters` one node has confirmed; other devices do not count."""
+    return sum(device.confirmed for device in _seen(meters, node))
 
 
 def registers(
@@ -185,6 +188,10 @@ def size(ranges: Iterable[Range]) -> int:
 
 
 _NOTHING: Final = DeviceSeen(0, 0, (), None)
+
+
+def _seen(meters: Iterable[MeterKept], node: NodeSeen) -> list[DeviceSeen]:
+    return [node.devices.get(meter.address, _NOTHING) for meter in meters]
 
 
 def _whole(count: int) -> list[Range]:

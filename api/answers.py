@@ -66,6 +66,15 @@ class ResultsAnswer(msgspec.Struct, frozen=True):
     results: tuple[SubmittedAnswer, ...]
 
 
+class MilestoneAnswer(msgspec.Struct, frozen=True):
+    """`GET /api/v1/milestones/{index}`: an applied milestone."""
+
+    id: str
+    index: Amount
+    bytes: str
+    """Canonical, hex."""
+
+
 class AddressAnswer(msgspec.Struct, frozen=True):
     """`GET /api/v1/addresses/{address}`: what an address holds."""
 

@@ -13,6 +13,7 @@ from api.answers import (
     AddressAnswer,
     DevicesAnswer,
     InfoAnswer,
+    MilestoneAnswer,
     RefusalAnswer,
     ResultsAnswer,
     TipsAnswer,
@@ -102,6 +103,10 @@ class NodeClient:
     def transaction(self, tx_id: str) -> TransactionAnswer:
         """Return where a transaction stands."""
         return self._get(f"/api/v1/transactions/{tx_id}", TransactionAnswer)
+
+    def milestone(self, index: int) -> MilestoneAnswer:
+        """Return an applied milestone."""
+        return self._get(f"/api/v1/milestones/{index}", MilestoneAnswer)
 
     def address(self, address: str) -> AddressAnswer:
         """Return what an address holds."""

@@ -68,58 +68,56 @@ def end_with(error: TanglewattError, *, as_json: bool) -> NoReturn:
 
 def failure_of(error: TanglewattError) -> Failure:
     """Return what to tell a person about any error that this project raises on purpose."""
-    match error:
-        case CommandError():
-            return error.failure
-        case InvalidKeyFileError():
-            return Failure(
-                FailureCode.BAD_KEY_FILE,
-                ExitCode.NOT_AUTHORISED,
-                "a key cannot be used",
-                str(error),
-                "check the path, the passphrase and that only you may read the file (chmod 600)",
-            )
-        case InvalidAddressError() | InvalidSeedError():
-            return Failure(
-                FailureCode.BAD_ARGUMENT,
-                ExitCode.USAGE,
-                "not an address, or not a seed",
-                str(error),
-                "copy it again, whole",
-            )
-        case ForeignStoreError() | DamagedStoreError():
-            return Failure(
-                FailureCode.BAD_STORAGE,
-                ExitCode.STORAGE,
-                "a data folder cannot be used",
-                str(error),
-                "put back the key and the folder that belong together, or a backup",
-            )
-        case StorageError():
-            return Failure(
-                FailureCode.NOT_WRITABLE,
-                ExitCode.STORAGE,
-                "storage cannot be used",
-                str(error),
-                "check that the disk has room, the folder is yours and nothing else runs on it",
-            )
-        case InvalidError():
-            return Failure(
-                FailureCode.REFUSED,
-                ExitCode.REFUSED,
-                "refused",
-                str(error),
-                "correct what the reason names",
-            )
-        case UnavailableError():
-            return Failure(
-                FailureCode.UNREACHABLE,
-                ExitCode.UNHEALTHY,
-                "not possible now",
-                str(error),
-                "try again in a few seconds",
-            )
-        case _:
-            return Failure(
-                FailureCode.BUG, ExitCode.FAILED, type(error).__name__, str(error), "report it"
-            )
+    if isinstance(error, CommandError):
+        return error.failure
+    for kinds, code, exit_code, what, next_step in _FAILURES:
+        if isinstance(error, kinds):
+            return Failure(code, exit_code, what, str(error), next_step)
+    raise AssertionError(f"{type(error).__name__} is of no known branch") from error
+
+
+_FAILURES: Final = (
+    (
+        InvalidKeyFileError,
+        FailureCode.BAD_KEY_FILE,
+        ExitCode.NOT_AUTHORISED,
+        "a key cannot be used",
+        "check the path, the passphrase and that only you may read the file (chmod 600)",
+    ),
+    (
+        (InvalidAddressError, InvalidSeedError),
+        FailureCode.BAD_ARGUMENT,
+        ExitCode.USAGE,
+        "not an address, or not a seed",
+        "copy it again, whole",
+    ),
+    (
+        (ForeignStoreError, DamagedStoreError),
+        FailureCode.BAD_STORAGE,
+        ExitCode.STORAGE,
+        "a data folder cannot be used",
+        "put back the key and the folder that belong together, or a backup",
+    ),
+    (
+        StorageError,
+        FailureCode.NOT_WRITABLE,
+        ExitCode.STORAGE,
+        "storage cannot be used",
+        "check that the disk has room, the folder is yours and nothing else runs on it",
+    ),
+    (
+        InvalidError,
+        FailureCode.REFUSED,
+        ExitCode.REFUSED,
+        "refused",
+        "correct what the reason names",
+    ),
+    (
+        UnavailableError,
+        FailureCode.UNREACHABLE,
+        ExitCode.UNHEALTHY,
+        "not possible now",
+        "try again in a few seconds",
+    ),
+)
+"""What each branch of the error tree means for a command; the narrowest come first."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from api.accounting import NodeSeen, common_root, registers, tally
+from api.accounting import NodeSeen, common_root, confirmed_readings, registers, tally
 from api.observer import Observer, Sight
 from api.processes import ManagedProcess, Phase, ProcessSpec, Surroundings, supervised
 from api.progress import Reporter, RunStatus
@@ -149,7 +149,7 @@ async def _look_again(run: _Run) -> Sight:
 def _note(run: _Run, sight: Sight) -> None:
     """Remember what matters of one look, and tell people."""
     now_ms = run.around.now_ms()
-    confirmed = [_confirmed(node) for node in sight.nodes]
+    confirmed = [confirmed_readings(sight.meters, node) for node in sight.nodes]
     if confirmed and run.baseline is None:
         run.baseline = max(confirmed)
     is_waiting = run.baseline is not None and run.first_confirmed_ms is None
@@ -171,10 +171,6 @@ def _note(run: _Run, sight: Sight) -> None:
             measuring=sum(meter.phase not in _OVER for meter in run.meters),
         )
     )
-
-
-def _confirmed(node: NodeSeen) -> int:
-    return sum(device.confirmed for device in node.devices.values())
 
 
 def _agreed(run: _Run) -> int | None:

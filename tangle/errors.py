@@ -25,7 +25,9 @@
     │   │   ├── ForeignFrameError
     │   │   ├── ForgedFrameError
     │   │   └── ReplayedFrameError
+    │   ├── RecoveryRefusedError         answers that make no lock for a coordinator
     │   └── InvalidProofError            a proof that does not prove
+    ├── CommandError                     in `api.failures`: a command cannot go on, and says why
     └── UnavailableError                 legal, but not now; may be retried
         ├── NoTipsError
         ├── TooFarAheadError
@@ -140,6 +142,10 @@ class ForgedFrameError(InvalidFrameError):
 
 class ReplayedFrameError(InvalidFrameError):
     """A frame heard before, or too old to tell."""
+
+
+class RecoveryRefusedError(InvalidError):
+    """Answers of peers from which no lock of a coordinator may be made."""
 
 
 class InvalidProofError(InvalidError):

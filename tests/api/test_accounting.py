@@ -181,3 +181,9 @@ def test_nodes_agree_at_the_highest_index_that_all_were_seen_at(
 
 def test_no_nodes_agree_on_nothing() -> None:
     assert common_root({1: {}}, []) is None
+
+
+def test_devices_that_are_no_meter_of_this_run_do_not_count() -> None:
+    other = NodeSeen("edge-1", 5, "aa", 20, 5, {METER.address: HOME, "tw1other": seen(3, twice=1)})
+
+    assert tally([METER], [other]).is_complete

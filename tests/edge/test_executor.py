@@ -1,0 +1,188 @@
+"""The executor: durable first, then told; requests answered from core and journal."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from edge.entries import Batch
+from edge.executor import Executor
+from edge.frames import Body, Heartbeat, Request, Transactions
+from edge.journal import Journal
+from edge.mesh import PeerStatus
+from tangle.effects import Attached, Confirmed, Effect, Expired, Misbehaved, PeerId
+from tangle.errors import MalformedBytesError, StorageError
+from tangle.node import NodeCore
+from tangle.transaction import TransactionId
+from tests.community import CONTRACTS
+from tests.tangle.cores import ALICE, BOB, EDGE, GENESIS, MAKE, NOW, G, H, at, milestone
+
+
+@dataclass
+class FakeGossip:
+    """Keeps what would be sent, and what was durable by then."""
+
+    journal: Journal
+    broadcasts: list[Body] = field(default_factory=list)
+    directed: list[tuple[PeerId, Body]] = field(default_factory=list)
+    durable_at_broadcast: list[int] = field(default_factory=list)
+    connected: tuple[PeerId, ...] = (ALICE, BOB)
+
+    def broadcast(self, body: Body) -> None:
+        self.broadcasts.append(body)
+        self.durable_at_broadcast.append(self.journal.counts().transactions)
+
+    def send(self, peer: PeerId, body: Body) -> None:
+        self.directed.append((peer, body))
+
+    def peers(self) -> tuple[PeerStatus, ...]:
+        return tuple(PeerStatus(peer, "", 0, 0, 0, 0, True) for peer in self.connected)
+
+
+@dataclass
+class Stage:
+    core: NodeCore
+    journal: Journal
+    gossip: FakeGossip
+    executor: Executor
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    core = NodeCore(GENESIS, CONTRACTS)
+    with Journal(tmp_path, core.rules.network) as journal:
+        journal.restore(GENESIS, 20)
+        gossip = FakeGossip(journal)
+        yield Stage(core, journal, gossip, Executor(core, journal, gossip, Random(1)))
+
+
+def test_what_arrives_is_durable_before_a_peer_hears_of_it(stage: Stage) -> None:
+    first = MAKE.transaction(EDGE, 0, (G, H))
+    second = MAKE.transaction(EDGE, 1, (G, first.tx_id))
+
+    stage.executor.hear([(ALICE, Transactions((second.data, first.data)))], NOW)
+
+    assert stage.gossip.broadcasts == [Transactions((first.data, second.data))]
+    assert stage.gossip.durable_at_broadcast == [2]
+
+
+def test_nothing_is_told_when_the_disk_refuses(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(batch: Batch) -> None:
+        raise StorageError(f"{stage.journal.path}: the disk is full ({len(batch.arrivals)})")
+
+    seen: list[Effect] = []
+    stage.executor.observe(seen.extend)
+    monkeypatch.setattr(stage.journal, "commit", full)
+
+    with pytest.raises(StorageError):
+        stage.executor.hear([(ALICE, Transactions((MAKE.transaction(EDGE, 0, (G, H)).data,)))], NOW)
+
+    assert stage.gossip.broadcasts == []
+    assert seen == []
+
+
+def test_what_is_missing_is_asked_of_the_peer_that_sent_its_child(stage: Stage) -> None:
+    missing = TransactionId(b"m" * 32)
+    child = MAKE.transaction(EDGE, 0, (G, missing))
+
+    stage.executor.hear([(BOB, Transactions((child.data,)))], NOW)
+
+    assert stage.gossip.directed == [(BOB, Request((missing,)))]
+
+
+def test_a_request_goes_to_someone_connected_if_its_peer_is_not(stage: Stage) -> None:
+    child = MAKE.transaction(EDGE, 0, (G, TransactionId(b"m" * 32)))
+    stage.gossip.connected = (ALICE,)
+
+    stage.executor.hear([(BOB, Transactions((child.data,)))], NOW)
+
+    assert [peer for peer, _ in stage.gossip.directed] == [ALICE]
+
+
+def test_with_nobody_connected_the_request_waits_for_its_deadline(stage: Stage) -> None:
+    child = MAKE.transaction(EDGE, 0, (G, TransactionId(b"m" * 32)))
+    stage.gossip.connected = ()
+
+    stage.executor.hear([(BOB, Transactions((child.data,)))], NOW)
+
+    assert stage.gossip.directed == []
+    assert stage.core.next_deadline_ms() is not None
+
+
+def test_requests_are_answered_with_what_is_pending_and_what_is_referenced(stage: Stage) -> None:
+    old = MAKE.transaction(EDGE, 0, (G, H))
+    stage.executor.hear([(ALICE, Transactions((old.data,)))], NOW)
+    issued = milestone(stage.core, (old.tx_id,), 10)
+    stage.executor.hear([(ALICE, Transactions((issued.data,)))], at(10))
+    new = MAKE.transaction(EDGE, 1, (old.tx_id, issued.tx_id))
+    stage.executor.hear([(ALICE, Transactions((new.data,)))], at(11))
+
+    wanted = (new.tx_id, old.tx_id, TransactionId(b"?" * 32))
+    stage.executor.hear([(BOB, Request(wanted))], at(12))
+
+    assert stage.gossip.directed == [(BOB, Transactions((new.data, old.data)))]
+
+
+def test_a_heartbeat_makes_a_node_ask_for_unknown_tips_and_is_remembered(stage: Stage) -> None:
+    tip = TransactionId(b"t" * 32)
+    beat = Heartbeat(7, TransactionId(b"M" * 32), (tip,), "1")
+
+    stage.executor.hear([(BOB, beat)], NOW)
+
+    assert stage.gossip.directed == [(BOB, Request((tip, TransactionId(b"M" * 32))))]
+    assert stage.executor.announced == {BOB: 7}
+
+
+def test_what_waits_for_something_too_old_leaves_after_a_look_in_the_journal(
+    stage: Stage,
+) -> None:
+    old = MAKE.transaction(EDGE, 0, (G, H))
+    stage.executor.hear([(ALICE, Transactions((old.data,)))], NOW)
+    previous = H
+    for number in range(1, 25):
+        issued = milestone(stage.core, (old.tx_id if number == 1 else previous,), 10 * number)
+        previous = stage.core.confirmed_id
+        stage.executor.hear([(ALICE, Transactions((issued.data,)))], at(10 * number))
+    late = MAKE.transaction(EDGE, 1, (old.tx_id, stage.core.confirmed_id))
+
+    stage.executor.hear([(BOB, Transactions((late.data,)))], at(300))
+
+    assert stage.core.confirmed_index == 24
+    assert stage.gossip.directed == []
+    assert stage.executor.counts["dropped"] == 1
+    assert stage.core.waiting_count == 0
+
+
+def test_observers_hear_of_everything_once_it_is_durable(stage: Stage) -> None:
+    seen: list[Effect] = []
+    durable: list[int] = []
+
+    def observe(effects: Sequence[Effect]) -> None:
+        seen.extend(effects)
+        durable.append(stage.journal.counts().transactions)
+
+    stage.executor.observe(observe)
+    first = MAKE.transaction(EDGE, 0, (G, H))
+    stage.executor.hear([(ALICE, Transactions((first.data, b"\xc0")))], NOW)
+    issued = milestone(stage.core, (first.tx_id,), 10)
+    stage.executor.hear([(ALICE, Transactions((issued.data,)))], at(10))
+
+    kinds = [type(effect) for effect in seen]
+    assert kinds == [Attached, Misbehaved, Attached, Confirmed]
+    assert durable == [1, 2]
+    assert stage.executor.counts["misbehaved"] == 1
+    assert stage.executor.counts["confirmed"] == 1
+
+
+def test_expiry_and_misbehaviour_are_counted(stage: Stage) -> None:
+    tx_id = TransactionId(b"x" * 32)
+
+    stage.executor.carry_out(
+        [Expired(tx_id), Misbehaved(ALICE, MalformedBytesError("a test"))], NOW
+    )
+
+    assert stage.executor.counts == {"expired": 1, "misbehaved": 1}
