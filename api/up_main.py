@@ -109,10 +109,10 @@ def _run(
     if isinstance(result, signal.Signals):
         say(f"stopped cleanly ({result.name}); go on with: tanglewatt up")
         return ExitCode.INTERRUPTED if result is signal.SIGINT else ExitCode.OK
-    return _conclude(result, options, as_json=as_json)
+    return conclude(result, options, as_json=as_json)
 
 
-def _conclude(result: Ending, options: UpOptions, *, as_json: bool) -> ExitCode:
+def conclude(result: Ending, options: UpOptions, *, as_json: bool) -> ExitCode:
     """Print what was counted; return the exit code it deserves."""
     missing = shortcomings(result)
     code = ExitCode.OK

@@ -10,18 +10,29 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner, Result
+from typing_extensions import override
 
+from access.device import Claim, claim_registration, register_operation
 from api.client import NodeClient
 from api.exit_codes import ExitCode
 from api.explore_commands import lookups
 from api.failures import CommandError, FailureCode
+from api.genesis_file import genesis_text
 from api.issuing import Issuer, issue, parse_amount, shown_amount, wait_final
+from api.main import app
 from api.sequence_file import USABLE, reserve_sequence
 from api.submissions import Unworked, parse_json
-from energy.transfer import TransferEeuro, transfer_operation
+from api.wallet_file import create_wallet, read_wallet_public_key
+from edge.key_file import Cost, write_key_file
+from energy.transfer import Transfer, TransferEeuro, TransferEnt, transfer_operation
+from tangle.accounts import NO_ADDRESS
 from tangle.address import address_of, encode_address
+from tangle.genesis import genesis_hash
 from tangle.keys import SigningKey, verify
 from tangle.transaction import preimage, transaction_id
+from tests.api.small_node import GENESIS
+from tests.api.small_node import NETWORK as NETWORK_ID
 
 KEY = SigningKey(bytes(32))
 ADDRESS = encode_address(address_of(KEY.public))
@@ -71,7 +82,8 @@ def server() -> Iterator[Server]:
             told.posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self._answer()
 
-        def log_message(self, format: str, *args: object) -> None:
+        @override
+        def log_message(self, *_: object) -> None:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Handler) as listener:
@@ -105,7 +117,7 @@ def test_answers_are_typed_and_may_hold_more_than_is_known(ready: Server) -> Non
     assert client.is_ready()
 
 
-def test_a_node_that_is_not_there_is_not_running(server: Server) -> None:
+def test_a_node_that_is_not_there_is_not_running() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))  # bound, but nobody listens
         client = NodeClient(f"http://127.0.0.1:{bound.getsockname()[1]}")
@@ -319,3 +331,104 @@ def test_what_is_no_amount_is_refused(text: str) -> None:
 )
 def test_an_id_is_looked_up_where_it_can_be(thing: str, paths: list[str]) -> None:
     assert lookups(thing) == paths
+
+
+def invoke(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(one) for one in arguments])
+
+
+@pytest.fixture
+def passphrase(tmp_path: Path) -> Path:
+    file = tmp_path / "pass"
+    file.write_text("correct horse\n")
+    file.chmod(0o600)
+    return file
+
+
+@pytest.fixture
+def wallet(server: Server, tmp_path: Path) -> Path:
+    file = tmp_path / "my.wallet"
+    create_wallet(file, bytes(32), b"correct horse", Cost(1, 8))
+    address = encode_address(address_of(read_wallet_public_key(file)))
+    server.answers |= {
+        "/api/v1/info": (200, INFO),
+        "/api/v1/tips": (200, {"parents": ["22" * 32, "11" * 32]}),
+        f"/api/v1/addresses/{address}": (
+            200,
+            {"address": address, "ent_uent": 0, "eeuro_ueur": 1_500_000, "next_sequence": 0},
+        ),
+        "/api/v1/transactions": (200, {"results": [{"id": "ff" * 32, "state": "tip"}]}),
+    }
+    return file
+
+
+def test_a_balance_is_shown_in_the_unit_that_people_use(server: Server, wallet: Path) -> None:
+    people = invoke("wallet", "balance", "--wallet", wallet, "--node", server.url)
+    programs = invoke("wallet", "balance", "--wallet", wallet, "--node", server.url, "--json")
+
+    assert people.stdout == "1.500000 eEuro\n0.000000 ENT\n"
+    assert json.loads(programs.stdout)["eeuro_ueur"] == 1_500_000
+
+
+@pytest.mark.parametrize(
+    ("token", "call"),
+    [
+        ("eeuro", TransferEeuro(address_of(bytes(32)), 250_000)),
+        ("ent", TransferEnt(address_of(bytes(32)), 250_000)),
+    ],
+)
+def test_sending_posts_the_transfer_and_prints_its_id(
+    server: Server, wallet: Path, passphrase: Path, token: str, call: Transfer
+) -> None:
+    to = encode_address(address_of(bytes(32)))
+    where = ("--wallet", wallet, "--node", server.url, "--passphrase-file", passphrase)
+
+    result = invoke("wallet", "send", *where, "--to", to, "--amount", "0.25", "--token", token)
+
+    (item,) = parse_json(json.dumps(server.posted[0]).encode())
+    assert isinstance(item, Unworked)
+    assert item.transaction.payload == transfer_operation(call)
+    assert result.stdout.strip() == transaction_id(item.transaction).hex()
+
+
+def test_a_device_is_registered_by_its_own_proof_and_a_sponsor(
+    ready: Server, passphrase: Path, tmp_path: Path
+) -> None:
+    genesis = tmp_path / "net" / "genesis.json"
+    genesis.parent.mkdir()
+    genesis.write_text(genesis_text(GENESIS))
+    device, sponsor = SigningKey(b"d" * 32), SigningKey(b"v" * 32)
+    for name, key in (("device.key", device), ("sponsor.key", sponsor)):
+        write_key_file(tmp_path / name, key, b"correct horse", Cost(1, 8))
+    voter = encode_address(address_of(sponsor.public))
+    ready.answers["/api/v1/info"] = (200, INFO | {"network": NETWORK_ID.hex()})
+    ready.answers[f"/api/v1/addresses/{voter}"] = (
+        200,
+        {"address": voter, "ent_uent": 0, "eeuro_ueur": 0, "next_sequence": 3},
+    )
+    edge = encode_address(address_of(bytes(32)))
+
+    result = invoke(
+        *("device", "register", "--key-file", tmp_path / "device.key", "--edge", edge),
+        *("--sponsor", tmp_path / "sponsor.key", "--data-dir", genesis.parent),
+        *("--passphrase-file", passphrase, "--sponsor-passphrase-file", passphrase),
+        *("--node", ready.url, "--json"),
+    )
+
+    assert result.exit_code == 0, result.stderr
+    (item,) = parse_json(json.dumps(ready.posted[0]).encode())
+    assert isinstance(item, Unworked)
+    assert item.transaction.issuer == sponsor.public
+    claim = Claim(genesis_hash(GENESIS), device.public, "meter", NO_ADDRESS, address_of(bytes(32)))
+    assert item.transaction.payload == register_operation(claim_registration(claim, device))
+
+
+def test_exploring_shows_what_is_found(server: Server) -> None:
+    server.answers["/api/v1/milestones/41"] = (200, {"index": 41})
+
+    found = invoke("explore", "41", "--node", server.url, "--json")
+    missing = invoke("explore", "42", "--node", server.url)
+
+    assert json.loads(found.stdout)["index"] == 41
+    assert missing.exit_code == ExitCode.NOT_FOUND
+    assert "/api/v1/milestones/42" in missing.stderr

@@ -1,5 +1,6 @@
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -330,7 +331,7 @@ def test_a_url_is_one_that_a_browser_here_can_open(file: Path, host: str, url: s
 
 
 def test_written_toml_reads_back_as_it_was() -> None:
-    sections = {
+    sections: dict[str, Any] = {
         "node": {
             "name": 'a "b" \\ \x7f ü',
             "port": 5,

@@ -1,16 +1,15 @@
-import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 from signal import SIGTERM
 from typing import Any
 
-import click
 import msgspec
 import pytest
 import typer
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from api import broker_main, meter_main, node_main, up_main
 from api.exit_codes import ExitCode
@@ -34,11 +33,11 @@ RUNNER = CliRunner()
 def layout(tmp_path: Path) -> Layout:
     layout = Layout(tmp_path / "net")
     plan = make_plan(Wishes(edges=1, homes=2), 1_000, free_ports(5, "127.0.0.1"))
-    create_network(layout, plan, {}, Tools(os.urandom, Path.touch))
+    create_network(layout, plan, {}, Tools(Random(1).randbytes, Path.touch))
     return layout
 
 
-def run(*arguments: str | Path) -> Any:
+def run(*arguments: str | Path) -> Result:
     return RUNNER.invoke(app, [str(one) for one in arguments])
 
 
@@ -48,16 +47,14 @@ def last_json(text: str) -> dict[str, Any]:
     return value
 
 
-def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for name, command in sorted(getattr(group, "commands", {}).items()):
-        if getattr(command, "commands", None):
-            yield from commands(command, (*path, name))
-        else:
-            yield (*path, name), command
-
-
 def all_commands() -> list[tuple[tuple[str, ...], Any]]:
-    return list(commands(typer.main.get_command(app)))
+    found: list[tuple[tuple[str, ...], Any]] = []
+    groups: list[tuple[tuple[str, ...], Any]] = [((), typer.main.get_command(app))]
+    for path, group in groups:
+        for name, command in sorted(group.commands.items()):
+            within = groups if hasattr(command, "commands") else found
+            within.append(((*path, name), command))
+    return found
 
 
 def test_every_command_that_was_asked_for_is_there() -> None:
@@ -98,7 +95,7 @@ def test_every_command_shows_examples_that_keep_their_lines() -> None:
         (broker_main.run, "tanglewatt broker run"),
     ],
 )
-def test_programs_of_their_own_show_examples_too(command: Any, name: str) -> None:
+def test_programs_of_their_own_show_examples_too(command: Callable[..., None], name: str) -> None:
     single = typer_app()
     add_command(single, "x", command)
 
@@ -327,7 +324,7 @@ def test_exit_codes_are_what_the_handbook_says() -> None:
         "STORAGE": 10,
         "INTERRUPTED": 130,
     }
-    assert click.UsageError("x").exit_code == ExitCode.USAGE
+    assert run("nonsense").exit_code == ExitCode.USAGE
 
 
 def test_failure_codes_are_distinct() -> None:

@@ -20,10 +20,10 @@ PEERS = {ONE: "edge-1", TWO: "edge-2"}
 
 @pytest.fixture
 def at_one(node: SmallNode) -> LastMilestone:
-    milestone_id = node.milestone()
-    view = node.journal.vertex(milestone_id)
-    assert view is not None
-    return LastMilestone(ONE, NETWORK, 1, milestone_id, view.data)
+    milestone_id = node.confirm()
+    stored = node.journal.transaction(milestone_id)
+    assert stored is not None
+    return LastMilestone(ONE, NETWORK, 1, milestone_id, stored.data)
 
 
 def test_a_milestone_that_all_peers_name_is_the_lock(at_one: LastMilestone) -> None:
@@ -70,7 +70,7 @@ def test_an_answer_that_does_not_hold_is_refused(
 def test_peers_that_name_different_milestones_are_refused(at_one: LastMilestone) -> None:
     behind = LastMilestone(TWO, NETWORK, 0, entry_points(GENESIS)[0], b"")
 
-    with pytest.raises(RecoveryRefusedError, match="edge-1 is at milestone 1 .* edge-2 at 0"):
+    with pytest.raises(RecoveryRefusedError, match=r"edge-1 is at milestone 1 .* edge-2 at 0"):
         recovered_lock([at_one, behind], PEERS, NETWORK)
 
 

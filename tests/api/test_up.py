@@ -3,7 +3,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from api.observer import MeterPlace, NodeDoor, Observer
 from api.processes import Phase, ProcessEvent, ProcessSpec, Surroundings
 from api.progress import JsonReporter, PlainReporter, RunStatus, TerminalReporter
 from api.up import Network, UpOptions, run_up
-from api.up_main import until_signal
+from api.up_main import conclude, until_signal
 from api.up_report import Ending, report, shortcomings
 from tangle.errors import UnavailableError
 
@@ -218,7 +218,7 @@ def test_a_run_that_is_cancelled_stops_its_processes(stage: Stage) -> None:
         running = run_up(stage.network(10**6), UpOptions(None, 1.0), stage.heard, around)
         task = asyncio.create_task(running)
         async with asyncio.timeout(10):
-            while not stage.heard.statuses:
+            while not stage.heard.statuses:  # noqa: ASYNC110 — waits for other processes
                 await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -238,7 +238,7 @@ def test_a_meter_that_has_not_started_has_made_nothing(tmp_path: Path) -> None:
     assert sight.meters[0].produced == 0
 
 
-def test_the_signal_that_ends_a_run_is_told(stage: Stage) -> None:
+def test_the_signal_that_ends_a_run_is_told() -> None:
     async def wait() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.sleep(60)
@@ -246,7 +246,7 @@ def test_the_signal_that_ends_a_run_is_told(stage: Stage) -> None:
     assert asyncio.run(until_signal(wait())) is signal.SIGTERM
 
 
-def test_work_that_ends_by_itself_returns_what_it_has(stage: Stage) -> None:
+def test_work_that_ends_by_itself_returns_what_it_has() -> None:
     async def work() -> int:
         return 5
 
@@ -256,23 +256,21 @@ def test_work_that_ends_by_itself_returns_what_it_has(stage: Stage) -> None:
 TALLY = Tally(3, 3, {"edge-1": 3}, 0, 0, ())
 
 
-def ending(**changes: Any) -> Ending:
-    fields: dict[str, Any] = {
-        "tally": TALLY,
-        "transactions": 9,
-        "milestones": 4,
-        "state_roots": {"edge-1": "aa"},
-        "has_converged": True,
-        "first_confirmed_s": 2.5,
-        "registers": {"home_01": Journalled(3, 2, 10, 1)},
-        "recorded": {},
-        "is_played_out": False,
-    }
-    return Ending(**fields | changes)
+ENDING = Ending(
+    tally=TALLY,
+    transactions=9,
+    milestones=4,
+    state_roots={"edge-1": "aa"},
+    has_converged=True,
+    first_confirmed_s=2.5,
+    registers={"home_01": Journalled(3, 2, 10, 1)},
+    recorded={},
+    is_played_out=False,
+)
 
 
 def test_the_report_has_the_keys_that_programs_rely_on() -> None:
-    assert report(ending()) == {
+    assert report(ENDING) == {
         "readings": {
             "sent": 3,
             "journalled": 3,
@@ -293,13 +291,15 @@ def test_the_report_has_the_keys_that_programs_rely_on() -> None:
 def test_the_report_says_of_each_recording_whether_it_was_met(
     last: tuple[int, int], equal: bool
 ) -> None:
-    shown: Mapping[str, Any] = report(ending(recorded={"home_01": last}))
+    shown: Mapping[str, Any] = report(replace(ENDING, recorded={"home_01": last}))
 
     assert shown["registers"]["home_01"]["equals_recording"] is equal
 
 
 def test_a_meter_of_which_nothing_is_journalled_has_no_registers() -> None:
-    result = ending(registers={"home_01": None}, recorded={"home_01": (1, 1)}, is_played_out=True)
+    result = replace(
+        ENDING, registers={"home_01": None}, recorded={"home_01": (1, 1)}, is_played_out=True
+    )
 
     assert report(result)["registers"] == {"home_01": None}
     assert shortcomings(result) == ["home_01: registers none, its recording ends at (1, 1)"]
@@ -317,7 +317,7 @@ def test_a_meter_of_which_nothing_is_journalled_has_no_registers() -> None:
     ],
 )
 def test_each_shortcoming_is_told(tally: Tally, line: str) -> None:
-    assert shortcomings(ending(tally=tally)) == [line]
+    assert shortcomings(replace(ENDING, tally=tally)) == [line]
 
 
 STATUS = RunStatus(3_723_000, 41, 120, 118, 4, 3, 10, 9)
@@ -385,3 +385,49 @@ def test_on_a_terminal_the_status_changes_in_place(capsys: pytest.CaptureFixture
     reporter.close()
 
     assert "✔ network      made [here]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("result", "code"),
+    [
+        pytest.param(ENDING, ExitCode.OK, id="all is well"),
+        pytest.param(
+            replace(ENDING, tally=replace(TALLY, missing=("x",))),
+            ExitCode.TIMED_OUT,
+            id="not settled",
+        ),
+        pytest.param(replace(ENDING, has_converged=False), ExitCode.TIMED_OUT, id="no agreement"),
+        pytest.param(
+            replace(ENDING, recorded={"home_01": (1, 1)}, is_played_out=True),
+            ExitCode.FAILED,
+            id="other registers",
+        ),
+    ],
+)
+def test_the_exit_code_says_how_a_run_ended_and_the_report_is_always_last(
+    result: Ending, code: ExitCode, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert conclude(result, UpOptions(60.0, 120.0), as_json=True) is code
+
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[-1].startswith('{"readings": {"sent": 3')
+    assert ("TW-RUN-" in shown.err) == (code is not ExitCode.OK)
+
+
+def test_without_json_the_end_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    conclude(ENDING, UpOptions(60.0, 120.0), as_json=False)
+
+    assert capsys.readouterr().out == (
+        "readings: 3 sent, 3 journalled, 3 confirmed on every node, the first after 2.5 s;"
+        " 0 lost, 0 twice; 4 milestones, all nodes agree\n"
+    )
+
+
+def test_many_shortcomings_are_counted_after_the_first_few(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tally = replace(TALLY, missing=tuple(f"line {number}" for number in range(10)))
+
+    conclude(replace(ENDING, tally=tally), UpOptions(60.0, 120.0), as_json=False)
+
+    assert "line 7; and 2 more" in capsys.readouterr().err
