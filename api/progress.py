@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 from rich.console import Console
 from rich.status import Status
+from rich.text import Text
 from typing_extensions import override
 
 from api.processes import Phase, ProcessEvent
@@ -111,10 +112,12 @@ class TerminalReporter(PlainReporter):
 
     @override
     def status(self, status: RunStatus) -> None:
+        # cut rather than wrapped: a line of two rows cannot change in place
+        line = Text(status.line(), no_wrap=True, overflow="ellipsis")
         if self._live is None:
-            self._live = self._console.status(status.line())
+            self._live = self._console.status(line)
             self._live.start()
-        self._live.update(status.line())
+        self._live.update(line)
 
     @override
     def close(self) -> None:

@@ -337,6 +337,20 @@ def test_a_child_that_is_asked_to_stop_before_it_runs_never_does(world: World) -
     assert world.phases() == [Phase.STOPPED]
 
 
+def test_a_child_that_is_asked_to_stop_while_it_is_made_is_told_so_at_once(world: World) -> None:
+    async def scenario() -> None:
+        child = ManagedProcess(world.spec(SLEEP), world.around())
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(child.run())
+            await asyncio.sleep(0)
+            assert child.pid is None
+            await child.stop()
+
+    asyncio.run(scenario())
+
+    assert world.events == [ProcessEvent("child", Phase.STOPPED, "killed by SIGTERM")]
+
+
 def test_a_supervisor_knows_its_processes_in_order_of_stages(world: World) -> None:
     stages = [
         [world.spec(SLEEP, name="a")],

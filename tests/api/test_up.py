@@ -47,6 +47,8 @@ class FakeNode:
     lacks: int = 0
     twice: int = 0
     is_silent: bool = False
+    ahead_from: int | None = None
+    """Readings from which on it is never seen at an index of the others."""
 
     def info(self) -> InfoAnswer:
         if self.is_silent:
@@ -54,6 +56,8 @@ class FakeNode:
                 Failure(FailureCode.UNREACHABLE, ExitCode.NOT_RUNNING, "no answer", "", "")
             )
         self.index += 1
+        if self.ahead_from is not None and read_file(self.file) >= self.ahead_from:
+            self.index += 1_000
         return InfoAnswer(
             "ab", "net", "cd", "edge-1", "edge", self.index, "ef", self.root, 10, self.index
         )
@@ -183,6 +187,12 @@ def test_nodes_that_differ_are_told(stage: Stage) -> None:
     assert shortcomings(ending) == ["the nodes do not agree on the state: edge-1 aa, edge-2 bb"]
 
 
+def test_that_nodes_agreed_before_all_was_confirmed_is_not_enough(stage: Stage) -> None:
+    stage.second.ahead_from = 20
+
+    assert not stage.run(20, settle_s=1.0).has_converged
+
+
 def test_a_silent_node_has_confirmed_nothing(stage: Stage) -> None:
     stage.second.is_silent = True
 
@@ -303,6 +313,10 @@ def test_a_meter_of_which_nothing_is_journalled_has_no_registers() -> None:
 
     assert report(result)["registers"] == {"home_01": None}
     assert shortcomings(result) == ["home_01: registers none, its recording ends at (1, 1)"]
+
+
+def test_a_recording_that_was_not_played_to_its_end_need_not_be_met() -> None:
+    assert shortcomings(replace(ENDING, recorded={"home_01": (99, 99)})) == []
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import asyncio
-import os
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -28,6 +28,7 @@ from tangle.errors import (
     StorageError,
 )
 from tests.devices.homes import DEVICE, IDENTITY, NETWORK, OTHER_NETWORK, flat_profile, recording
+from tests.privileges import without_privileges
 
 SAMPLE = Path(__file__).parent.parent / "vectors" / "home_sample.csv"
 TWO = Store(
@@ -159,12 +160,16 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         Outbox(tmp_path / "missing" / "outbox.sqlite3", NETWORK, DEVICE)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
-def test_a_read_only_folder_is_named(tmp_path: Path, path: Path) -> None:
-    tmp_path.chmod(0o500)
+def test_a_read_only_folder_is_named() -> None:
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folder is closed to others
+        folder = Path(name)
+        folder.chmod(0o555)
 
-    with pytest.raises(StorageError, match=r"outbox\.sqlite3: Permission denied"):
-        Outbox(path, NETWORK, DEVICE)
+        with (
+            without_privileges(),
+            pytest.raises(StorageError, match=r"outbox\.sqlite3: Permission denied"),
+        ):
+            Outbox(folder / "outbox.sqlite3", NETWORK, DEVICE)
 
 
 def test_a_recording_is_read_from_its_file() -> None:

@@ -3,17 +3,15 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from edge.storage import APPLICATION_ID, JOURNAL_NAME, LOCK_NAME, SCHEMA_VERSION, Storage
 from tangle.errors import DamagedStoreError, ForeignStoreError, StorageError
+from tests.privileges import without_privileges
 
 NETWORK = b"network1"
-NOBODY = 65_534
 REPOSITORY = Path(__file__).parents[2]
 
 OPEN = f"""
@@ -179,19 +177,6 @@ def test_a_lock_that_is_a_folder_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(StorageError, match=str(tmp_path)):
         Storage(tmp_path, NETWORK)
-
-
-@contextmanager
-def without_privileges() -> Iterator[None]:
-    """Act as a user for whom modes count: root may write anywhere."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 @pytest.mark.parametrize("is_used", [False, True])
