@@ -14,8 +14,8 @@ from api.failures import CommandError, Failure, FailureCode
 from api.genesis_file import load_genesis
 from api.options import AsJson, ConfigFile, Settings, ending, run_single, settings
 from api.records import CoordinatorConfig
-from api.recovery import LastMilestone, recovered_lock
 from api.talk import put_json, say
+from coordinator.recovery import LastMilestone, recovered_lock
 from tangle.errors import RecoveryRefusedError
 from tangle.genesis import Genesis, entry_points, network_id
 from tangle.keys import PublicKey

@@ -154,25 +154,3 @@ def sign_milestone(draft: Transaction, keys: tuple[SigningKey, ...]) -> Verified
     ordered = sorted(keys, key=lambda key: key.public)
     signatures = tuple(KeySignature(key.public, sign(draft, key)) for key in ordered)
     return parse(encode(SignedTransaction(draft, MilestoneWitness(signatures))))
-
-
-def recovered_lock(network: bytes, answers: dict[str, tuple[int, TransactionId]]) -> Lock:
-    """Return the lock of a coordinator whose lock file is lost.
-
-    Args:
-        network: Its id.
-        answers: Last milestone, index and id, by peer; of every configured peer.
-
-    Raises:
-        InvalidError: No peer, or the peers do not agree: signing could fork the network.
-    """
-    if not answers:
-        raise InvalidError("coordinator recovery: no peer said which milestone is its last")
-    if len(set(answers.values())) > 1:
-        said = ", ".join(
-            f"{peer}: {index} {tx_id.hex()[:16]}"
-            for peer, (index, tx_id) in sorted(answers.items())
-        )
-        raise InvalidError(f"coordinator recovery: the peers do not agree ({said})")
-    index, milestone_id = next(iter(answers.values()))
-    return Lock(network, index, milestone_id, b"")

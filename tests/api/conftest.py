@@ -5,7 +5,10 @@ import pytest
 from fastapi import FastAPI
 
 from api.http import create_app
+from api.init import create_network
+from api.layout import Layout
 from api.node_service import NodeApi
+from tests.api.made_network import plan, tools
 from tests.api.small_node import SmallNode, api_of
 
 
@@ -23,3 +26,14 @@ def service(node: SmallNode) -> NodeApi:
 @pytest.fixture
 def app(service: NodeApi) -> FastAPI:
     return create_app(service)
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return Layout(tmp_path / "net")
+
+
+@pytest.fixture
+def made(layout: Layout) -> Layout:
+    create_network(layout, plan(), {}, tools())
+    return layout

@@ -18,9 +18,8 @@ from api.init import (
     write_profile,
 )
 from api.layout import Layout, has_network, load_network
-from api.network_plan import DAY_MS, NetworkPlan, Wishes, make_plan, ports_needed
+from api.network_plan import DAY_MS, Wishes, make_plan
 from api.opening import Request, locked, make_or_open
-from api.options import settings
 from api.ports import free_ports, is_free
 from api.records import (
     BrokerConfig,
@@ -36,45 +35,16 @@ from devices.sources.household import decode_profile
 from edge.key_file import read_key_file, read_passphrase
 from tangle.address import Address, address_of
 from tangle.codec import encode
-from tangle.errors import InvalidKeyFileError
 from tangle.genesis import decode_genesis, genesis_hash, network_id
 from tangle.keys import PublicKey, is_signed
 from tangle.seeds import wallet_key
-
-NOW_MS = 1_795_173_327_588
-RECORDING = b"""interval_end,load_wh,import_register_wh,export_register_wh
-2016-08-01T01:00:00Z,851,851,0
-2016-08-01T02:00:00Z,835,1686,4
-"""
-START_MS = 1_470_009_600_000
-"""2016-08-01T00:00:00Z: an hour before the first interval ends."""
-
-
-FOUR_HOMES = Wishes(homes=4)
-
-
-def write_stand_in(file: Path) -> None:
-    file.write_bytes(b"profile")
-
-
-def tools(seed: int = 1) -> Tools:
-    rng = Random(seed)
-    return Tools(rng.randbytes, write_stand_in)
-
-
-def plan(wishes: Wishes = FOUR_HOMES) -> NetworkPlan:
-    return make_plan(wishes, NOW_MS, list(range(15_000, 15_000 + ports_needed(wishes))))
-
-
-@pytest.fixture
-def layout(tmp_path: Path) -> Layout:
-    return Layout(tmp_path / "net")
-
-
-@pytest.fixture
-def made(layout: Layout) -> Layout:
-    create_network(layout, plan(), {}, tools())
-    return layout
+from tests.api.made_network import (
+    NOW_MS,
+    RECORDING,
+    START_MS,
+    plan,
+    tools,
+)
 
 
 def files(layout: Layout) -> dict[str, bytes]:
@@ -465,48 +435,3 @@ def test_free_ports_are_free_and_distinct() -> None:
 
     assert len(set(ports)) == 5
     assert all(is_free("127.0.0.1", port) for port in ports)
-
-
-def test_a_wallet_that_others_may_read_is_refused(made: Layout) -> None:
-    file = made.wallet_file("home_01")
-    file.chmod(0o640)
-
-    with pytest.raises(InvalidKeyFileError, match="mode 0640"):
-        read_wallet_public_key(file)
-
-
-def test_a_wallet_opens_with_its_passphrase_only(made: Layout) -> None:
-    with pytest.raises(InvalidKeyFileError, match="passphrase does not open"):
-        read_wallet_words(made.wallet_file("home_01"), b"wrong")
-
-
-@pytest.mark.parametrize("content", [b"", b"words", b"\x95\x01"])
-def test_what_is_no_wallet_is_refused(tmp_path: Path, content: bytes) -> None:
-    file = tmp_path / "wallet.key"
-    file.write_bytes(content)
-    file.chmod(0o600)
-
-    with pytest.raises(InvalidKeyFileError, match="not a wallet"):
-        read_wallet_public_key(file)
-
-
-def test_a_missing_wallet_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidKeyFileError, match="No such file"):
-        read_wallet_public_key(tmp_path / "none")
-
-
-def test_a_wallet_whose_words_lead_to_another_key_is_refused(made: Layout) -> None:
-    file, other = made.wallet_file("home_01"), made.wallet_file("home_02")
-    swapped = file.read_bytes().replace(read_wallet_public_key(file), read_wallet_public_key(other))
-    file.write_bytes(swapped)
-
-    with pytest.raises(InvalidKeyFileError, match="lead to another key"):
-        read_wallet_words(file, read_passphrase(made.passphrase_file))
-
-
-def test_settings_are_section_key_and_value() -> None:
-    assert settings(["http.port=1", "node.name=a=b"]) == {"http.port": "1", "node.name": "a=b"}
-    assert settings(None) == {}
-    for wrong in ("http.port", "port=1"):
-        with pytest.raises(CommandError, match=r"SECTION\.KEY=VALUE"):
-            settings([wrong])

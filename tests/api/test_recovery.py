@@ -6,8 +6,8 @@ import pytest
 from api import recover_main
 from api.answers import InfoAnswer, MilestoneAnswer
 from api.recover_main import last_milestone
-from api.recovery import LastMilestone, recovered_lock
 from coordinator.lock import first_lock
+from coordinator.recovery import LastMilestone, recovered_lock
 from tangle.errors import RecoveryRefusedError
 from tangle.genesis import entry_points
 from tangle.keys import PublicKey

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from coordinator.issuer import Behind, Checkpoints, Issue, Issuer, recovered_lock, sign_milestone
+from coordinator.issuer import Behind, Checkpoints, Issue, Issuer, sign_milestone
 from coordinator.lock import Lock, decode_lock, encode_lock, first_lock
 from tangle.effects import (
     Halted,
@@ -155,13 +155,3 @@ def test_a_lock_survives_its_file_and_no_other_networks_is_taken() -> None:
     torn = Lock(network, 1, H, step.lock.data)
     with pytest.raises(InvalidError, match="its milestone is not"):
         decode_lock(encode_lock(torn), network)
-
-
-def test_a_lost_lock_is_recovered_only_when_all_peers_agree() -> None:
-    network = fresh_core().rules.network
-
-    assert recovered_lock(network, {"a": (7, G), "b": (7, G)}) == Lock(network, 7, G, b"")
-    with pytest.raises(InvalidError, match="do not agree"):
-        recovered_lock(network, {"a": (7, G), "b": (8, H)})
-    with pytest.raises(InvalidError, match="no peer"):
-        recovered_lock(network, {})
