@@ -97,7 +97,8 @@ async def _step(
             case None:
                 return
             case Checkpoints():
-                await _merge(node, step, merge_until_ms)
+                if not await _merge(node, step, merge_until_ms):
+                    merge_until_ms = now.wall_ms  # the next round would be refused as well
             case Issue():
                 write_lock(lock_file, step.lock)
                 node.submit(step.data)
@@ -111,14 +112,16 @@ async def _step(
                 return
 
 
-async def _merge(node: EdgeNode, checkpoints: Checkpoints, until_ms: int) -> None:
+async def _merge(node: EdgeNode, checkpoints: Checkpoints, until_ms: int) -> bool:
+    """Issue what there is time for; return whether all of it was taken."""
     for pair in checkpoints.pairs:
         if node.clock.wall_ms() >= until_ms:
-            return
+            return False
         try:
             await node.issuance.issue(Data(CHECKPOINT_LABEL, b""), parents=pair)
         except StorageError:
             raise
         except UnavailableError as error:
             _log.info("checkpoint not issued", error=str(error))
-            return
+            return False
+    return True

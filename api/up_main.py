@@ -38,7 +38,7 @@ from api.talk import is_terminal, put, put_json, say, show_failure
 from api.up import UpOptions, run_up
 from api.up_network import assemble, require_free_ports
 from api.up_report import Ending, report, shortcomings
-from devices.shell import read_outbox_state
+from devices.outbox import read_outbox_state
 from edge.clock import system_monotonic_ms
 
 DEFAULT_SETTLE_S: Final = 120.0
@@ -102,6 +102,8 @@ def _run(
         require_free_ports(layout, network, os.environ)
         assembled = assemble(layout, network, os.environ, _produced)
         around = Surroundings(system_monotonic_ms, reporter.process)
+        # Children inherit it: a meter that is told to finish while it still starts is not killed.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
         run = run_up(assembled, options, reporter, around)
         result = asyncio.run(until_signal(run))
     finally:

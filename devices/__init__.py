@@ -1,1 +1,1 @@
-"""Meters and homes: their rules are pure, `shell` does the I/O."""
+"""Meters and homes: their rules are pure, `shell` and `outbox` do the I/O."""

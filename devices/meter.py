@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from devices.reading import Reading, encode_reading, sign_reading
 from devices.receipt import decode_receipt, verify_receipt
-from devices.sources.rows import ZERO, ReadingSource, Registers, SourceRow
+from devices.sources.rows import ZERO, Position, ReadingSource, Registers, SourceRow
 from tangle.address import address_of
 from tangle.effects import Instant
 from tangle.errors import InvalidError, InvalidRecordingError
@@ -40,7 +40,7 @@ class MeterLimits:
 
     max_kept: int = 8_192
     """Unreceipted readings kept: twelve weeks of quarter hours. When full, nothing new is
-    measured; registers are cumulative, so the slots are read from the source later."""
+    measured; registers are cumulative, so the source gives what was missed later."""
 
     rows_per_tick: int = 256
     """Readings made in one go, so that catching up does not keep receipts waiting."""
@@ -66,6 +66,11 @@ class MeterState:
 
     interval_end_ms: int = 0
     """Ledger time of the last reading."""
+
+    @property
+    def position(self) -> Position:
+        """Where its source goes on."""
+        return Position(self.produced, self.interval_end_ms, self.registers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +145,7 @@ class MeterCore:
 
         Args:
             identity: Fixed for the life of the meter.
-            source: Row n becomes reading n.
+            source: Each of its rows becomes the next reading.
             state: As last stored; `MeterState()` for a new meter.
             kept: Canonical bytes of the unreceipted readings, in order, without gaps.
             limits: May differ from run to run.
@@ -155,7 +160,7 @@ class MeterCore:
         self._limits = limits
         self._state = state
         self._kept = deque(kept)
-        self._upcoming = source.row(state.produced, state.registers)
+        self._upcoming = source.row(state.position)
         if self._upcoming is not None:
             _verify_continues(state, self._upcoming)
         self._measuring = True
@@ -235,16 +240,23 @@ class MeterCore:
         return self._measuring and len(self._kept) < self._limits.max_kept
 
     def _measure(self, now: Instant) -> list[MeterEffect]:
-        """Make the readings of all slots that have ended, as far as the limits allow."""
+        """Make the readings of all slots that have ended, as far as the limits allow.
+
+        Whether a gap is bridged follows from the stored state and the time, never from when this
+        run began: a machine that slept and one that was off read the same.
+        """
         if not self._can_measure():
             return []
         room = min(self._limits.max_kept - len(self._kept), self._limits.rows_per_tick)
         state, upcoming = self._state, self._upcoming
+        bridge = self._source.bridge(state.position, now.ledger_ms)
+        if bridge is not None:
+            upcoming = bridge
         made: list[KeptReading] = []
         while upcoming is not None and upcoming.interval_end_ms <= now.ledger_ms and room:
             made.append(KeptReading(state.produced, self._sign(state.produced, upcoming)))
             state = _measured(state, upcoming)
-            upcoming = self._source.row(state.produced, state.registers)
+            upcoming = self._source.row(state.position)
             room -= 1
         if not made:
             return []

@@ -1,24 +1,21 @@
-"""Runs a meter: its outbox on disk, its connection to the broker, its signals.
+"""Runs a meter: its files, its connection to the broker, its signals.
 
-The only file of this package that does I/O. SIGTERM and SIGINT stop the meter at once (what it
-keeps is on disk), SIGUSR1 stops the measuring and lets it deliver the rest.
+With `devices.outbox` the only I/O of this package. SIGTERM and SIGINT stop the meter at once (what
+it keeps is on disk), SIGUSR1 stops the measuring and lets it deliver the rest.
 """
 
 import asyncio
-import fcntl
 import logging
 import random
 import secrets
 import signal
 import socket
-import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self, assert_never
+from typing import Final, assert_never
 
 from aiomqtt import Client, MqttError
 
@@ -29,24 +26,21 @@ from devices.meter import (
     MeterEffect,
     MeterIdentity,
     MeterLimits,
-    MeterState,
     Publish,
     Refused,
     Store,
 )
+from devices.outbox import Outbox
 from devices.sources.household import MAX_PROFILE_SIZE, HouseholdProfile, decode_profile
 from devices.sources.recorded import MAX_RECORDING_SIZE, Recording, parse_recording
-from devices.sources.rows import ReadingSource, Registers
+from devices.sources.rows import ReadingSource
 from devices.topics import readings_topic, receipt_topic
-from tangle.address import Address, address_of
+from tangle.address import address_of
 from tangle.effects import Instant
 from tangle.errors import (
-    DamagedStoreError,
-    ForeignStoreError,
     InvalidRecordingError,
     MalformedBytesError,
     StorageError,
-    TanglewattError,
 )
 
 BROKER_TIMEOUT_S: Final = 5.0
@@ -65,18 +59,6 @@ MAX_INBOX: Final = 64
 NO_DELAY: Final = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 """Small packets that wait for each other's acknowledgement cost 40 ms each without it."""
 
-_SCHEMA_VERSION: Final = 1
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS readings (sequence INTEGER PRIMARY KEY, data BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS meter (
-    id INTEGER PRIMARY KEY CHECK (id = 0),
-    network BLOB NOT NULL, device BLOB NOT NULL,
-    produced INTEGER NOT NULL, receipted_through INTEGER NOT NULL,
-    import_wh INTEGER NOT NULL, export_wh INTEGER NOT NULL,
-    interval_end_ms INTEGER NOT NULL, finished INTEGER NOT NULL
-);
-"""
-
 _log: Final = logging.getLogger(__name__)
 
 
@@ -94,157 +76,6 @@ class MeterConfig:
     """Ledger milliseconds per wall millisecond."""
 
     limits: MeterLimits = field(default_factory=MeterLimits)
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxState:
-    """What another process can know of a meter."""
-
-    produced: int
-    receipted_through: int
-    """Highest receipted sequence; −1 for none."""
-
-    import_wh: int
-    export_wh: int
-    finished: bool
-    """The last run of the meter ended with everything receipted."""
-
-
-class Outbox:
-    """The readings that wait for their receipt, on disk. One process has it open for writing."""
-
-    def __init__(self, path: Path, network: bytes, device: Address) -> None:
-        """Open or make the file.
-
-        Raises:
-            StorageError: It cannot be written, or another process has it open.
-            DamagedStoreError: It is no SQLite file.
-            ForeignStoreError: It is another meter's, or of another version.
-        """
-        self._path = path
-        with ExitStack() as opened, self._naming_errors():
-            lock = opened.enter_context(path.with_name(path.name + ".lock").open("ab"))
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._connection = opened.enter_context(closing(sqlite3.connect(path)))
-            self._prepare(network, device)
-            self._opened = opened.pop_all()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let another process have it."""
-        self._opened.close()
-
-    def _prepare(self, network: bytes, device: Address) -> None:
-        connection = self._connection
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version not in (0, _SCHEMA_VERSION):
-            raise ForeignStoreError(
-                f"outbox {self._path} has version {version}, not {_SCHEMA_VERSION}"
-            )
-        connection.executescript(f"{_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION};")
-        with connection:
-            connection.execute(
-                "INSERT OR IGNORE INTO meter VALUES (0, ?, ?, 0, -1, 0, 0, 0, 0)", (network, device)
-            )
-        owner = connection.execute("SELECT network, device FROM meter").fetchone()
-        if owner != (network, device):
-            raise ForeignStoreError(
-                f"outbox {self._path} is of device {owner[1].hex()} in network {owner[0].hex()},"
-                f" not of {device.hex()} in {network.hex()}"
-            )
-        with connection:
-            connection.execute("UPDATE meter SET finished = 0")
-
-    @contextmanager
-    def _naming_errors(self) -> Iterator[None]:
-        """Turn what file system and database say into errors that name the path."""
-        try:
-            yield
-        except BlockingIOError as error:
-            raise StorageError(f"outbox {self._path}: another process has it open") from error
-        except OSError as error:
-            raise StorageError(f"outbox {self._path}: {error.strerror}") from error
-        except sqlite3.Error as error:
-            raise _outbox_error(self._path, error) from error
-
-    def load(self) -> tuple[MeterState, Sequence[bytes]]:
-        """Return where the meter stopped, and the readings it keeps, in order."""
-        produced, through, import_wh, export_wh, end_ms = self._connection.execute(
-            "SELECT produced, receipted_through, import_wh, export_wh, interval_end_ms FROM meter"
-        ).fetchone()
-        kept = self._connection.execute("SELECT data FROM readings ORDER BY sequence").fetchall()
-        state = MeterState(produced, through, Registers(import_wh, export_wh), end_ms)
-        return state, [data for (data,) in kept]
-
-    def store(self, effect: Store) -> None:
-        """Add readings and move the state, in one durable commit."""
-        state = effect.state
-        with self._naming_errors(), self._connection as connection:
-            connection.executemany(
-                "INSERT INTO readings VALUES (?, ?)",
-                [(reading.sequence, reading.data) for reading in effect.readings],
-            )
-            connection.execute(
-                "UPDATE meter SET produced = ?, import_wh = ?, export_wh = ?, interval_end_ms = ?",
-                (
-                    state.produced,
-                    state.registers.import_wh,
-                    state.registers.export_wh,
-                    state.interval_end_ms,
-                ),
-            )
-
-    def forget(self, through: int) -> None:
-        """Drop the receipted readings, in one durable commit."""
-        with self._naming_errors(), self._connection as connection:
-            connection.execute("DELETE FROM readings WHERE sequence <= ?", (through,))
-            connection.execute("UPDATE meter SET receipted_through = ?", (through,))
-
-    def finish(self) -> None:
-        """Note that this run delivered everything."""
-        with self._naming_errors(), self._connection as connection:
-            connection.execute("UPDATE meter SET finished = 1")
-
-
-def _outbox_error(path: Path, error: sqlite3.Error) -> TanglewattError:
-    """Return our error for SQLite's: bytes that are wrong stay wrong, the rest may be retried."""
-    if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return DamagedStoreError(f"outbox {path}: {error}")
-    return StorageError(f"outbox {path}: {error}")
-
-
-def read_outbox_state(path: Path) -> OutboxState:
-    """Return where a meter stands, while it runs or after; changes nothing.
-
-    Raises:
-        StorageError: There is no outbox (the meter has not started yet), or no state in it.
-        DamagedStoreError: It is no SQLite file.
-    """
-    try:
-        with closing(
-            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-        ) as connection:
-            row = connection.execute(
-                "SELECT produced, receipted_through, import_wh, export_wh, finished FROM meter"
-            ).fetchone()
-    except sqlite3.Error as error:
-        raise _outbox_error(path, error) from error
-    if row is None:
-        raise StorageError(f"outbox {path}: the meter has not written its state yet")
-    produced, receipted_through, import_wh, export_wh, finished = row
-    return OutboxState(produced, receipted_through, import_wh, export_wh, bool(finished))
 
 
 def read_recording(path: Path) -> Recording:
@@ -313,6 +144,8 @@ async def run_meter(
         loop = asyncio.get_running_loop()
         for number, handler in handlers.items():
             loop.add_signal_handler(number, handler)
+        # A supervisor starts meters with it blocked: asked too early, it waits for the handler.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
         loop.set_exception_handler(_log_callback)
         try:
             await runner.run()

@@ -22,6 +22,8 @@ WHOLE_PPB: Final = 10**9
 MAX_PROFILE_SIZE: Final = 256 * 2**10
 
 _EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
+_CALENDAR_DAYS: Final = 146_097
+"""After 400 years the calendar begins anew; a scaled clock may pass the last year of `date`."""
 
 
 class HouseholdProfile(msgspec.Struct, frozen=True, array_like=True):
@@ -70,7 +72,7 @@ def share_ppb(profile: HouseholdProfile, local_start_ms: int, local_end_ms: int)
 
 def _profile_day(days_since_epoch: int) -> int:
     """Return the day of the profile's year with the same weekday, at most six days off."""
-    day = date.fromordinal(_EPOCH_ORDINAL + days_since_epoch)
+    day = date.fromordinal(_EPOCH_ORDINAL + days_since_epoch % _CALENDAR_DAYS)
     of_year = day.timetuple().tm_yday - 1
     off = (day.weekday() - of_year + 3) % 7 - 3
     nearest = of_year + off

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from devices.sources.rows import Registers, SourceRow
+from devices.sources.rows import Position, Registers, SourceRow
 from tangle.errors import InvalidRecordingError
 from tangle.transaction import MAX_INTEGER
 
@@ -27,9 +27,12 @@ class Recording:
 
     rows: tuple[SourceRow, ...]
 
-    def row(self, number: int, before: Registers) -> SourceRow | None:  # noqa: ARG002 — the file's registers are absolute
-        """Return row `number`, or `None` after the last."""
-        return self.rows[number] if number < len(self.rows) else None
+    def row(self, position: Position) -> SourceRow | None:
+        """Return the row after those read so far, or `None` after the last."""
+        return self.rows[position.rows] if position.rows < len(self.rows) else None
+
+    def bridge(self, position: Position, now_ms: int) -> None:
+        """Return nothing: what was recorded is delivered row by row, however late."""
 
 
 @dataclass(frozen=True, slots=True)

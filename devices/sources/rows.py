@@ -32,14 +32,35 @@ class SourceRow:
     quality: Quality
 
 
-class ReadingSource(Protocol):
-    """Registers by number: reading n of a meter is row n, however often it restarts."""
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a meter has read its source: all that its next row goes on from."""
 
-    def row(self, number: int, before: Registers) -> SourceRow | None:
-        """Return row `number`, from 0; `None` once the source has ended.
+    rows: int = 0
+    """Read so far; also the sequence of the reading made from the next one."""
+
+    interval_end_ms: int = 0
+    """Ledger time of the last row; 0 before the first."""
+
+    registers: Registers = ZERO
+    """At `interval_end_ms`."""
+
+
+class ReadingSource(Protocol):
+    """Rows that follow from a position alone, so that a restart changes none of them."""
+
+    def row(self, position: Position) -> SourceRow | None:
+        """Return the row after `position`; `None` once the source has ended."""
+        ...
+
+    def bridge(self, position: Position, now_ms: int) -> SourceRow | None:
+        """Return one row from `position` to now, if that is too far to read slot by slot.
 
         Args:
-            number: Also the sequence of the reading made from it.
-            before: Registers after row `number` − 1; `ZERO` for row 0.
+            position: Where the meter stands.
+            now_ms: Ledger time.
+
+        Returns:
+            A row that has ended and that `row` can go on from; `None` to read on with `row`.
         """
         ...

@@ -26,6 +26,8 @@ MIN_COS_ZENITH: Final = 0.087
 _DAY_MS: Final = 86_400_000
 _HOUR_MS: Final = 3_600_000
 _EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
+_CALENDAR_DAYS: Final = 146_097
+"""After 400 years the calendar begins anew; a scaled clock may pass the last year of `date`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Panel:
 def sun_at(moment_ms: int, site: Site) -> Sun:
     """Return where the sun stands at `moment_ms` (UTC), within half a degree (Spencer 1971)."""
     days, of_day_ms = divmod(moment_ms, _DAY_MS)
-    of_year = date.fromordinal(_EPOCH_ORDINAL + days).timetuple().tm_yday - 1
+    of_year = date.fromordinal(_EPOCH_ORDINAL + days % _CALENDAR_DAYS).timetuple().tm_yday - 1
     gamma = 2 * pi * (of_year + of_day_ms / _DAY_MS) / 365
     declination = (
         0.006918

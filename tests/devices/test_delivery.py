@@ -13,7 +13,8 @@ from pathlib import Path
 
 from aiomqtt import Client, MqttError
 
-from devices.shell import NO_DELAY, OutboxState, read_outbox_state
+from devices.outbox import OutboxState, read_outbox_state
+from devices.shell import NO_DELAY
 from devices.sources.rows import Registers
 from devices.topics import all_readings_topic, receipt_topic
 from tangle.errors import StorageError

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from devices.sources import recorded
 from devices.sources.recorded import MAX_NAMED_FAULTS, parse_recording
-from devices.sources.rows import ZERO, Registers, SourceRow
+from devices.sources.rows import Position, Registers, SourceRow
 from tangle.errors import InvalidRecordingError
 from tangle.transaction import MAX_INTEGER
 
@@ -54,8 +54,8 @@ def test_the_first_interval_is_as_long_as_the_second() -> None:
 def test_a_recording_gives_rows_by_number_and_then_ends() -> None:
     recording = parse_recording(HEADER + FIRST + SECOND)
 
-    assert recording.row(1, ZERO) is recording.rows[1]
-    assert recording.row(2, ZERO) is None
+    assert recording.row(Position(rows=1)) is recording.rows[1]
+    assert recording.row(Position(rows=2)) is None
 
 
 @pytest.mark.parametrize(

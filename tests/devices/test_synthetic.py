@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from devices.sources.household import QUARTER_MS
 from devices.sources.profile import household_profile
-from devices.sources.rows import ZERO, Registers
+from devices.sources.rows import ZERO, Position, Registers
 from devices.sources.solar import Panel, sun_at
 from devices.sources.synthetic import (
     MAX_DEMAND_KWH,
@@ -24,6 +24,11 @@ SEED = 2024
 START_MS = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp()) * 1_000
 YEAR = [START_MS + slot * QUARTER_MS for slot in range(365 * 96)]
 FLAT = SyntheticHome(SEED, home_of(SEED, 1), flat_profile(), START_MS)
+
+
+def after(slots: int, registers: Registers = ZERO) -> Position:
+    """Return the position of a meter that has read `slots` quarter hours."""
+    return Position(slots, START_MS + slots * QUARTER_MS, registers)
 
 
 @pytest.mark.parametrize("number", [0, 7])
@@ -77,7 +82,7 @@ def test_a_row_adds_load_and_pv_of_its_slot_to_the_registers(
 ) -> None:
     source = SyntheticHome(seed, home_of(seed, 2), FLAT.profile, START_MS)
 
-    row = source.row(number, Registers(import_wh, export_wh))
+    row = source.row(after(number, Registers(import_wh, export_wh)))
 
     used_wh = load_wh(source, row.interval_start_ms, row.interval_end_ms)
     made_wh = pv_wh(source, row.interval_start_ms, row.interval_end_ms)
@@ -92,12 +97,12 @@ def test_a_row_adds_load_and_pv_of_its_slot_to_the_registers(
 
 
 def test_the_same_slot_reads_the_same_whatever_was_read_before() -> None:
-    forwards = [FLAT.row(number, ZERO) for number in range(50)]
-    backwards = [FLAT.row(number, ZERO) for number in reversed(range(50))]
+    forwards = [FLAT.row(after(number)) for number in range(50)]
+    backwards = [FLAT.row(after(number)) for number in reversed(range(50))]
 
     again = SyntheticHome(SEED, home_of(SEED, 1), flat_profile(), START_MS)
 
-    assert forwards == backwards[::-1] == [again.row(number, ZERO) for number in range(50)]
+    assert forwards == backwards[::-1] == [again.row(after(number)) for number in range(50)]
 
 
 def test_another_seed_another_home_and_another_slot_read_otherwise() -> None:
@@ -118,7 +123,7 @@ def test_another_seed_another_home_and_another_slot_read_otherwise() -> None:
 def test_hours_hold_what_their_quarters_would_on_average() -> None:
     hourly = SyntheticHome(SEED, FLAT.home, FLAT.profile, START_MS, slot_ms=4 * QUARTER_MS)
 
-    row = hourly.row(3, ZERO)
+    row = hourly.row(after(12))
 
     assert row.interval_end_ms - row.interval_start_ms == 3_600_000
     used_wh = sum(load_wh(hourly, start, start + 3_600_000) for start in YEAR[: 365 * 96 : 4])
