@@ -68,15 +68,11 @@ class Issuer:
             InvalidError: The ledger holds milestones after the lock: this lock file is old, or
                 another coordinator issues with the same keys.
         """
-        if lock.index < core.confirmed_index:
-            raise InvalidError(
-                f"coordinator lock at milestone {lock.index}, the ledger is at "
-                f"{core.confirmed_index}: the lock file is old, or another coordinator issues"
-            )
         self._core = core
         self._keys = tuple(sorted(keys, key=lambda key: key.public))
         self._lock = lock
         self._due_ms: int | None = None
+        self._verify_alone()
 
     @property
     def signed_index(self) -> int:
@@ -98,7 +94,9 @@ class Issuer:
 
         Raises:
             BadMilestoneError: What waits does not fit a milestone.
+            InvalidError: A milestone after the lock has come from elsewhere.
         """
+        self._verify_alone()
         if self._due_ms is not None and now.wall_ms < self._due_ms:
             return None
         if self._core.halted is not None:
@@ -110,6 +108,15 @@ class Issuer:
         if pairs:
             return Checkpoints(tuple(pairs))
         return self._issue(now, view, rng)
+
+    def _verify_alone(self) -> None:
+        """Check that nobody signed more than this coordinator knows it did."""
+        latest = self._core.latest_index
+        if self._lock.index < latest:
+            raise InvalidError(
+                f"coordinator lock at milestone {self._lock.index}, the ledger is at {latest}: "
+                "the lock file is old, or another coordinator issues"
+            )
 
     def _catch_up(self, now: Instant) -> Step:
         """Send again what was signed; never sign anew for that index."""

@@ -12,7 +12,15 @@ from typing import Final, Protocol
 import structlog
 
 from edge.entries import Arrival, Batch, FormedBatch, TakenReading
-from edge.frames import Body, Heartbeat, Request, Transactions, split, split_request
+from edge.frames import (
+    MAX_HEARTBEAT_TIPS,
+    Body,
+    Heartbeat,
+    Request,
+    Transactions,
+    split,
+    split_request,
+)
 from edge.journal import Journal
 from edge.mesh import PeerStatus
 from tangle.effects import (
@@ -28,6 +36,7 @@ from tangle.effects import (
     Requested,
 )
 from tangle.node import NodeCore
+from tangle.outcomes import State
 from tangle.transaction import TransactionId
 
 _log: Final = structlog.get_logger(__name__)
@@ -92,6 +101,17 @@ class Executor:
         for peer, request in requests:
             self._answer(peer, request)
 
+    def heartbeat(self, version: str) -> Heartbeat:
+        """Return what this node says of itself: where it stands, and some of its tips.
+
+        Which tips is left to chance, so that each is named sooner or later however many there
+        are; what is below max depth is of no use to anyone.
+        """
+        core = self.core
+        useful = [tip for tip in sorted(core.graph.tips) if core.state(tip) is State.TIP]
+        tips = self._rng.sample(useful, min(len(useful), MAX_HEARTBEAT_TIPS))
+        return Heartbeat(core.confirmed_index, core.confirmed_id, tuple(tips), version)
+
     def carry_out(
         self,
         effects: Sequence[Effect],
@@ -117,20 +137,17 @@ class Executor:
                 self._request(effect, now)
 
     def _tell(self, effects: Sequence[Effect]) -> None:
-        fresh = []
+        attached = [effect for effect in effects if isinstance(effect, Attached)]
         for effect in effects:
             match effect:
                 case Attached():
                     self.counts["attached"] += 1
-                    fresh.append(effect.data)
                 case Confirmed():
                     self.counts["confirmed"] += len(effect.outcomes)
                 case Misbehaved(peer, error):
-                    self.counts["misbehaved"] += 1
-                    _log.warning("peer misbehaved", peer=peer.hex(), error=str(error))
+                    self._warn_rarely("misbehaved", peer=peer.hex(), error=str(error))
                 case Dropped(tx_id, reason):
-                    self.counts["dropped"] += 1
-                    _log.info("transaction dropped", tx_id=tx_id.hex(), reason=reason)
+                    self._warn_rarely("dropped", tx_id=tx_id.hex(), reason=reason)
                 case Expired(tx_id):
                     self.counts["expired"] += 1
                     _log.info("transaction expired", tx_id=tx_id.hex())
@@ -143,8 +160,29 @@ class Executor:
                     )
                 case Requested():
                     pass
-        for body in split(fresh):
+        for body in split(one.data for one in attached if self._is_news(one)):
             self._gossip.broadcast(body)
+
+    def _warn_rarely(self, name: str, **said: str) -> None:
+        """Count, and say so at the 1st, 2nd, 4th … time: whoever floods a node fills no log."""
+        self.counts[name] += 1
+        so_far = self.counts[name]
+        if so_far & (so_far - 1) == 0:
+            _log.warning(name, **said, so_far=so_far)
+
+    def _is_news(self, attached: Attached) -> bool:
+        """Return whether peers may not have it yet: history that was caught up on is no news.
+
+        Should one of them lack it after all, the next heartbeat makes it ask.
+        """
+        core = self.core
+        if attached.source is None:
+            return True
+        vertex = core.graph.get(attached.tx_id)
+        if vertex is None or core.latest_index > core.confirmed_index + 1:
+            return False
+        index = vertex.referenced_index
+        return index is None or index >= core.confirmed_index
 
     def _request(self, effect: Requested, now: Instant) -> None:
         """Look in the own journal first: what is there is too old for the core."""

@@ -13,7 +13,7 @@ from tangle.accounts import sequence_window
 from tangle.address import address_of
 from tangle.codec import encode
 from tangle.effects import Confirmed, Effect, Expired
-from tangle.errors import QueueFullError
+from tangle.errors import NoTipsError, QueueFullError
 from tangle.keys import SigningKey
 from tangle.outcomes import State
 from tangle.sequences import lowest_unused
@@ -64,7 +64,15 @@ class Issuance:
         return View(core.graph, core.weights, core.confirmed_index, core.parameters, load)
 
     def select_parents(self) -> tuple[TransactionId, TransactionId]:
-        """Return two parents by the weighted walk. Raises `NoTipsError`."""
+        """Return two parents by the weighted walk.
+
+        Raises:
+            NoTipsError: There are none, or this node is so far behind that whatever it issued
+                would be below max depth everywhere else.
+        """
+        behind = self._core.latest_index - self._core.confirmed_index
+        if behind > self._core.parameters.max_depth:
+            raise NoTipsError(f"this node is {behind} milestones behind: it must catch up first")
         first, second = select_weighted_walk(self.view(), self._rng, 2).parents
         return first, second
 

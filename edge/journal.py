@@ -96,7 +96,7 @@ class Journal:
         return epoch
 
     def restore(self, genesis: Genesis, reference_depth: int) -> Restored | None:
-        """Return where the node stopped, `None` if it has never attached anything.
+        """Return where the node stopped, `None` if it never attached anything nor halted.
 
         Left out of `recent` are the pending transactions that no valid milestone can reference
         any more: those with a parent referenced more than `reference_depth` milestones ago, or
@@ -108,7 +108,8 @@ class Journal:
         since = index - reference_depth
         roots = [] if latest is None else [latest.milestone_id]
         recent = self._recent(since, [*roots, *(entry_points(genesis) if since <= 0 else ())])
-        if not recent:
+        halted = self.halted()
+        if not recent and halted is None:
             return None
         return Restored(
             index=index,
@@ -116,7 +117,7 @@ class Journal:
             timestamp_ms=genesis.ledger_start_ms if latest is None else latest.timestamp_ms,
             rows=dict(self._storage.rows("SELECT key, value FROM ledger")),
             recent=tuple(recent),
-            halted=self.halted(),
+            halted=halted,
         )
 
     def halted(self) -> Halted | None:

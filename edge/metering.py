@@ -33,6 +33,9 @@ from tangle.outcomes import Applied, Ignored, Outcome, State
 from tangle.transaction import ReadingBatch, TransactionId
 
 REGISTER_RETRY_S: Final = 2.0
+REFUSED_PAUSE_MS: Final = 60_000
+"""After the ledger refused a registration: it may be allowed later, but not within seconds."""
+
 IDLE_S: Final = 0.25
 """How long the batching task sleeps at most: arrivals make batches due earlier."""
 
@@ -84,6 +87,7 @@ class Metering:
         self._registering: dict[TransactionId, Address] = {}
         self._batched: set[Address] = set()
         self._refused = 0
+        self._not_before_ms: dict[Address, int] = {}
         self._restore()
         issuance.reserved = lambda: self.batcher.reserved_numbers
         executor.observe(self._observe)
@@ -202,7 +206,8 @@ class Metering:
         while True:
             for device, enrolment in self.enrolments.items():
                 is_known = identity(self._core.ledger.rows, device) is not None
-                if is_known or device in self._registering.values():
+                is_paused = self._clock.wall_ms() < self._not_before_ms.get(device, 0)
+                if is_known or is_paused or device in self._registering.values():
                     continue
                 try:
                     operation = register_operation(enrolment)
@@ -237,6 +242,7 @@ class Metering:
             return
         registered = self._registering.pop(tx_id, None)
         if registered is not None and isinstance(outcome, Ignored):
+            self._not_before_ms[registered] = self._clock.wall_ms() + REFUSED_PAUSE_MS
             _log.error(
                 "registration refused",
                 device=encode_address(registered),

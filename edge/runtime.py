@@ -11,7 +11,6 @@ import structlog
 from access.device import Register
 from edge.clock import Clock
 from edge.executor import Executor
-from edge.frames import MAX_HEARTBEAT_TIPS, Heartbeat
 from edge.issuance import Issuance
 from edge.journal import Journal
 from edge.load import LoadMeter
@@ -145,14 +144,8 @@ class EdgeNode:
     async def _beat(self) -> None:
         """Say where this node stands; peers ask for what they miss."""
         while True:
-            self.mesh.broadcast(self._heartbeat())
+            self.mesh.broadcast(self.executor.heartbeat(self.settings.version))
             await asyncio.sleep(HEARTBEAT_MS / 1_000)
-
-    def _heartbeat(self) -> Heartbeat:
-        tips = tuple(sorted(self.core.graph.tips)[:MAX_HEARTBEAT_TIPS])
-        return Heartbeat(
-            self.core.confirmed_index, self.core.confirmed_id, tips, self.settings.version
-        )
 
     async def _watch_failure(self) -> None:
         await self._failure

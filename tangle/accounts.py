@@ -162,7 +162,8 @@ def genesis_rows(genesis: Genesis) -> dict[bytes, bytes]:
 
     Raises:
         InvalidError: Keys or addresses are not strictly ascending, or the quorum is not more
-            than half of the coordinator keys, or the allocations exceed an amount's range.
+            than half of the coordinator keys, the depths contradict
+            each other, or the allocations exceed an amount's range.
     """
     _require_ascending("coordinator keys", list(genesis.coordinator_keys))
     _require_ascending("identities", [one.key for one in genesis.identities])
@@ -171,6 +172,12 @@ def genesis_rows(genesis: Genesis) -> dict[bytes, bytes]:
     if not count < 2 * quorum <= 2 * count:
         raise InvalidError(
             f"genesis: a quorum of {quorum} of {count} coordinator keys is not more than half"
+        )
+    depths = genesis.parameters.max_depth, genesis.parameters.reference_depth
+    if depths[0] >= depths[1]:
+        raise InvalidError(
+            f"genesis: max_depth {depths[0]} must be less than reference_depth {depths[1]}, "
+            "or what is offered as a tip could make a milestone invalid"
         )
     total_ueur = sum(share.amount_ueur for share in genesis.allocations)
     if total_ueur > MAX_INTEGER:

@@ -23,12 +23,16 @@ MAX_PER_INDEX: Final = 4
 
 
 class MilestoneInbox:
-    """Milestones above the last applied one, by index."""
+    """Milestones above the last applied one, by index.
+
+    Only what is proven counts as here: an id is the same under any witness, so a forged copy
+    must never keep the true one out.
+    """
 
     def __init__(self) -> None:
         self._proven: dict[int, dict[TransactionId, Arrival]] = {}
-        self._unproven: dict[TransactionId, Arrival] = {}
-        self._ids: set[TransactionId] = set()
+        self._unproven: dict[bytes, Arrival] = {}  # by their bytes, witness included
+        self._ids: set[TransactionId] = set()  # of the proven ones
 
     def __contains__(self, tx_id: TransactionId) -> bool:
         return tx_id in self._ids
@@ -71,11 +75,10 @@ class MilestoneInbox:
 
     def take_turn(self, index: int, coordinators: CoordinatorKeys) -> list[Arrival]:
         """Return the milestones of `index`, now that the state that proves them is known."""
-        for tx_id, arrival in list(self._unproven.items()):
+        for arrival in list(self._unproven.values()):
             if arrival.verified.transaction.sequence > index:
                 continue
-            del self._unproven[tx_id]
-            self._ids.discard(tx_id)
+            del self._unproven[arrival.verified.data]
             if arrival.verified.transaction.sequence == index:
                 try:
                     self.add(arrival, coordinators, is_next=True)
@@ -96,11 +99,8 @@ class MilestoneInbox:
 
     def _keep_unproven(self, arrival: Arrival) -> None:
         if len(self._unproven) >= MAX_UNPROVEN:
-            oldest = next(iter(self._unproven))
-            del self._unproven[oldest]
-            self._ids.discard(oldest)
-        self._unproven[arrival.verified.tx_id] = arrival
-        self._ids.add(arrival.verified.tx_id)
+            del self._unproven[next(iter(self._unproven))]
+        self._unproven[arrival.verified.data] = arrival
 
     def _drop_index(self, index: int) -> None:
         for tx_id in self._proven.pop(index):

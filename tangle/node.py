@@ -39,7 +39,13 @@ from tangle.transaction import (
     Transaction,
     TransactionId,
 )
-from tangle.verification import Verified, parse, verify_fields, verify_witness
+from tangle.verification import (
+    Verified,
+    parse,
+    verify_fields,
+    verify_milestone_signatures,
+    verify_witness,
+)
 from tangle.waiting import OWN, Arrival, HoldingRoom, WaitingRoom
 from tangle.window import Window
 
@@ -164,12 +170,16 @@ class NodeCore:
             UnavailableError: It would have to wait: for its parents, its time or its issuer.
         """
         verified = parse(data)
-        if self.is_known(verified.tx_id):
+        if verified.tx_id in self.graph or verified.tx_id in self._inbox:
             return []
         verify_fields(verified, self.rules)
         verify_witness(verified, self.rules)
-        if verified.milestone is None:
+        if verified.milestone is not None:
+            verify_milestone_signatures(verified, coordinators(self._ledger.rows))
+        else:
+            # What is held or waits is not durable: it is judged anew, as if it came first here.
             self._verify_attachable(verified, now)
+            self._holding.take(verified.tx_id)
         return self._admit(Arrival(verified, OWN), now)
 
     def heartbeat(
@@ -191,7 +201,9 @@ class NodeCore:
         """
         index, milestone_id = confirmed
         wanted = [tx_id for tx_id in tips if not self.is_known(tx_id)]
-        if index > self._ledger.index and not self.is_known(milestone_id):
+        # Another milestone of an index applied here would be evidence against the coordinator.
+        is_news = index > self._ledger.index or self.graph.milestone_id(index) is not None
+        if is_news and not self.is_known(milestone_id):
             wanted.append(milestone_id)
         fresh = self._waiting.ask(wanted, peer, now.wall_ms)
         return [Requested(fresh, peer)] if fresh else []
@@ -207,13 +219,7 @@ class NodeCore:
         """
         if tx_id in self.graph:
             return []
-        if self._waiting.is_needed(tx_id) and self.halted is None:
-            arrival = self._inbox.lowest()
-            assert arrival is not None, "needed by no milestone"
-            report = f"it reaches {tx_id.hex()}, referenced by milestone {referenced_index}"
-            return [self._halt([arrival], report)]
-        dropped = self._waiting.remove_with_descendants(tx_id)
-        return [Dropped(one, "it approves what is below max depth") for one in dropped]
+        return self._let_go(tx_id, f"referenced by milestone {referenced_index}")
 
     def tick(self, now: Instant) -> list[Effect]:
         """Do what time has made due: repeat requests, admit what was ahead of the clock."""
@@ -297,17 +303,16 @@ class NodeCore:
 
     def _admit(self, arrival: Arrival, now: Instant) -> list[Effect]:
         verified = arrival.verified
-        self._waiting.answered(verified.tx_id)
         if verified.milestone is not None:
             return self._admit_milestone(arrival, now)
-        if not self._waiting.is_awaited(verified.tx_id):
+        self._waiting.answered(verified.tx_id)
+        if not self._waiting.is_wanted(verified.tx_id):
             ahead_ms = self._ahead_ms(verified.transaction.issued_at_ms, now)
             is_registered = self._is_registered(verified.transaction.issuer)
             if ahead_ms > 0 or not is_registered:
                 due_ms = self._due_ms(ahead_ms, now) if ahead_ms > 0 else None
-                if self._holding.hold(arrival, due_ms):
-                    return []
-                return [Dropped(verified.tx_id, "the room for what is early is full")]
+                evicted = self._holding.hold(arrival, due_ms)
+                return [Dropped(one, "the room for what is early is full") for one in evicted]
         effects = self._enter([arrival], now)
         return effects + self._advance(now)
 
@@ -329,17 +334,28 @@ class NodeCore:
                 queue.extend(self._waiting.release(tx_id))
                 continue
             if any(one in self._entry_points for one in missing):
-                dropped = [tx_id, *self._waiting.remove_with_descendants(tx_id)]
-                effects += [Dropped(one, "it approves a forgotten root") for one in dropped]
+                effects += self._let_go(tx_id, "above an entry point")
+                effects.append(Dropped(tx_id, "it approves a forgotten root"))
                 continue
             held = [kept for one in missing if (kept := self._holding.take(one)) is not None]
-            queue.extend(held)
+            if held:
+                queue.extendleft([arrival, *held])  # what was held enters first
+                continue
             effects += self._wait(arrival, missing, now)
         return effects
+
+    def _let_go(self, tx_id: TransactionId, where: str) -> list[Effect]:
+        """Let go of all that waits for what is too old; a milestone that needs it is invalid."""
+        lowest = self._inbox.lowest()
+        if lowest is not None and self.halted is None and self._waiting.is_needed(tx_id):
+            return [self._halt([lowest], f"it reaches {tx_id.hex()}, {where}")]
+        dropped = self._waiting.remove_with_descendants(tx_id)
+        return [Dropped(one, "it approves what is below max depth") for one in dropped]
 
     def _wait(self, arrival: Arrival, missing: list[TransactionId], now: Instant) -> list[Effect]:
         evicted = self._waiting.add(arrival, missing)
         effects: list[Effect] = [Dropped(one, "the waiting room is full") for one in evicted]
+        self._waiting.ask_later(evicted, now.wall_ms)
         absent = [one for one in missing if not self._is_kept_aside(one)]
         if arrival.verified.tx_id not in evicted:
             peer = None if arrival.sender == OWN else arrival.sender
@@ -365,6 +381,8 @@ class NodeCore:
             self._inbox.add(arrival, keys, is_next=is_next)
         except BadMilestoneError as error:
             return [Misbehaved(arrival.sender, error)]
+        if arrival.verified.tx_id in self._inbox:
+            self._waiting.answered(arrival.verified.tx_id)
         return self._advance(now)
 
     def _compare_with_applied(self, arrival: Arrival, index: int) -> list[Effect]:

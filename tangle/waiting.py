@@ -3,7 +3,7 @@
 All are bounded, so that nobody can fill a node's memory with what may never become solid.
 """
 
-from collections import Counter
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +18,8 @@ MAX_HELD: Final = 2_000
 """Transactions ahead of the clock or of unknown issuers."""
 REQUEST_TIMEOUT_MS: Final = 1_000
 """Wall time after which a missing transaction is asked for again, from someone else."""
+MAX_REQUESTS: Final = 65_536
+"""Beyond these only what something waits for is asked for, and that is bounded by the room."""
 MAX_REQUEST_TRIES: Final = 20
 """After which what waits for it is given up, unless a milestone needs it."""
 
@@ -41,6 +43,33 @@ class _Request:
     peer: PeerId | None
 
 
+class _BySender:
+    """Who sent what may be evicted from a room."""
+
+    def __init__(self) -> None:
+        self._sent: dict[PeerId, dict[TransactionId, None]] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, arrival: Arrival) -> None:
+        self._sent.setdefault(arrival.sender, {})[arrival.verified.tx_id] = None
+        self._count += 1
+
+    def discard(self, arrival: Arrival) -> None:
+        sent = self._sent.get(arrival.sender, {})
+        if arrival.verified.tx_id in sent:
+            del sent[arrival.verified.tx_id]
+            self._count -= 1
+            if not sent:
+                del self._sent[arrival.sender]
+
+    def newest_of_the_heaviest(self) -> TransactionId:
+        heaviest = min(self._sent, key=lambda sender: (-len(self._sent[sender]), sender))
+        return next(reversed(self._sent[heaviest]))
+
+
 class WaitingRoom:
     """Transactions whose parents are not all solid, and the requests for what is missing."""
 
@@ -49,10 +78,9 @@ class WaitingRoom:
         self._arrivals: dict[TransactionId, Arrival] = {}
         self._missing: dict[TransactionId, set[TransactionId]] = {}
         self._children: dict[TransactionId, dict[TransactionId, None]] = {}
-        self._requests: dict[TransactionId, _Request] = {}
+        self._requests: OrderedDict[TransactionId, _Request] = OrderedDict()  # next due first
         self._needed: set[TransactionId] = set()
-        self._needed_here = 0
-        self._senders: Counter[PeerId] = Counter()
+        self._evictable = _BySender()  # all that no milestone needs
 
     def __contains__(self, tx_id: TransactionId) -> bool:
         return tx_id in self._arrivals
@@ -65,13 +93,13 @@ class WaitingRoom:
         """How many transactions are being asked for."""
         return len(self._requests)
 
-    def is_awaited(self, tx_id: TransactionId) -> bool:
-        """Return whether something waits for `tx_id`."""
-        return tx_id in self._children
-
     def is_needed(self, tx_id: TransactionId) -> bool:
         """Return whether a milestone needs `tx_id`."""
         return tx_id in self._needed
+
+    def is_wanted(self, tx_id: TransactionId) -> bool:
+        """Return whether something waits for `tx_id`, or a milestone needs it."""
+        return tx_id in self._children or tx_id in self._needed
 
     def add(self, arrival: Arrival, missing: Iterable[TransactionId]) -> list[TransactionId]:
         """Let a transaction wait for `missing`; return what had to be evicted for it.
@@ -81,18 +109,17 @@ class WaitingRoom:
         """
         tx_id = arrival.verified.tx_id
         self._arrivals[tx_id] = arrival
-        self._senders[arrival.sender] += 1
-        self._needed_here += tx_id in self._needed
+        self._requests.pop(tx_id, None)
         self._missing[tx_id] = set(missing)
         for parent_id in self._missing[tx_id]:
             self._children.setdefault(parent_id, {})[tx_id] = None
         if tx_id in self._needed:
             self.need(self._missing[tx_id])
+        else:
+            self._evictable.add(arrival)
         evicted = []
-        while len(self._arrivals) - self._needed_here > self._limit:
-            victim = self._newest_of_the_heaviest()
-            if victim is None:
-                break
+        while len(self._evictable) > self._limit:
+            victim = self._evictable.newest_of_the_heaviest()
             self.remove(victim)
             evicted.append(victim)
         return evicted
@@ -143,39 +170,46 @@ class WaitingRoom:
             if tx_id in self._needed:
                 continue
             self._needed.add(tx_id)
-            self._needed_here += tx_id in self._arrivals
+            if tx_id in self._arrivals:
+                self._evictable.discard(self._arrivals[tx_id])
             candidates.extend(self._missing.get(tx_id, ()))
 
     def ask(
         self, tx_ids: Iterable[TransactionId], peer: PeerId | None, now_ms: int
     ) -> tuple[TransactionId, ...]:
         """Register requests; return those that are new and must be sent now."""
-        fresh = [tx_id for tx_id in tx_ids if tx_id not in self._requests]
-        fresh = [tx_id for tx_id in fresh if tx_id not in self._arrivals]
-        for tx_id in fresh:
+        fresh = []
+        for tx_id in tx_ids:
+            if tx_id in self._requests or tx_id in self._arrivals:
+                continue
+            if len(self._requests) >= MAX_REQUESTS and not self.is_wanted(tx_id):
+                continue  # a heartbeat will name it again
             self._requests[tx_id] = _Request(now_ms + REQUEST_TIMEOUT_MS, 1, peer)
+            fresh.append(tx_id)
         return tuple(fresh)
+
+    def ask_later(self, evicted: Iterable[TransactionId], now_ms: int) -> None:
+        """Register requests for what was evicted while something waited for it: not sent now."""
+        self.ask([tx_id for tx_id in evicted if tx_id in self._children], None, now_ms)
 
     def next_deadline_ms(self) -> int | None:
         """When the oldest request is due again, wall time."""
-        return min((request.due_ms for request in self._requests.values()), default=None)
+        return next((request.due_ms for request in self._requests.values()), None)
 
     def overdue(self, now_ms: int) -> tuple[list[TransactionId], list[TransactionId]]:
         """Return requests to repeat, and those to give up: nobody answered often enough."""
         again: list[TransactionId] = []
         hopeless: list[TransactionId] = []
-        for tx_id, request in list(self._requests.items()):
-            if request.due_ms > now_ms:
-                continue
-            if not self.is_awaited(tx_id) and tx_id not in self._needed:
-                # Only a heartbeat named it: the next one will again, if it is still a tip.
-                del self._requests[tx_id]
-                continue
+        while self._requests and next(iter(self._requests.values())).due_ms <= now_ms:
+            tx_id, request = self._requests.popitem(last=False)
+            if not self.is_wanted(tx_id):
+                continue  # only a heartbeat named it: the next one will again, if it is still a tip
             if request.tries >= MAX_REQUEST_TRIES and tx_id not in self._needed:
                 hopeless.append(tx_id)
                 continue
             request.tries += 1
             request.due_ms = now_ms + REQUEST_TIMEOUT_MS
+            self._requests[tx_id] = request
             again.append(tx_id)
         return again, hopeless
 
@@ -184,21 +218,9 @@ class WaitingRoom:
         self._requests.pop(tx_id, None)
 
     def _forget(self, tx_id: TransactionId) -> None:
-        arrival = self._arrivals.pop(tx_id)
-        self._needed_here -= tx_id in self._needed
+        self._evictable.discard(self._arrivals.pop(tx_id))
         self._needed.discard(tx_id)
         del self._missing[tx_id]
-        self._senders[arrival.sender] -= 1
-        if not self._senders[arrival.sender]:
-            del self._senders[arrival.sender]
-
-    def _newest_of_the_heaviest(self) -> TransactionId | None:
-        by_weight = sorted(self._senders, key=lambda sender: (-self._senders[sender], sender))
-        for sender in by_weight:
-            for tx_id in reversed(self._arrivals):
-                if self._arrivals[tx_id].sender == sender and tx_id not in self._needed:
-                    return tx_id
-        return None
 
 
 class HoldingRoom:
@@ -208,6 +230,7 @@ class HoldingRoom:
         self._limit = limit
         self._arrivals: dict[TransactionId, Arrival] = {}
         self._due_ms: dict[TransactionId, int | None] = {}
+        self._evictable = _BySender()
 
     def __contains__(self, tx_id: TransactionId) -> bool:
         return tx_id in self._arrivals
@@ -215,22 +238,29 @@ class HoldingRoom:
     def __len__(self) -> int:
         return len(self._arrivals)
 
-    def hold(self, arrival: Arrival, due_ms: int | None) -> bool:
+    def hold(self, arrival: Arrival, due_ms: int | None) -> list[TransactionId]:
         """Keep one until wall time `due_ms` (`None`: until a milestone registers its issuer).
 
         Returns:
-            False if the room is full: the newcomer leaves, and may come again later.
+            What had to be evicted for it, the newest of the heaviest sender, which may be the
+            newcomer: it may come again later.
         """
-        if len(self._arrivals) >= self._limit:
-            return False
         self._arrivals[arrival.verified.tx_id] = arrival
         self._due_ms[arrival.verified.tx_id] = due_ms
-        return True
+        self._evictable.add(arrival)
+        evicted = []
+        while len(self._arrivals) > self._limit:
+            evicted.append(self._evictable.newest_of_the_heaviest())
+            self.take(evicted[-1])
+        return evicted
 
     def take(self, tx_id: TransactionId) -> Arrival | None:
         """Take one out because something solid-to-be needs it."""
-        self._due_ms.pop(tx_id, None)
-        return self._arrivals.pop(tx_id, None)
+        arrival = self._arrivals.pop(tx_id, None)
+        if arrival is not None:
+            del self._due_ms[tx_id]
+            self._evictable.discard(arrival)
+        return arrival
 
     def take_due(self, now_ms: int) -> list[Arrival]:
         """Take out those whose time has come."""

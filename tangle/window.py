@@ -36,6 +36,7 @@ class Window:
         self._expired: set[TransactionId] = set()
         self._restore(recent)
         self._mark_expired(confirmed_index)
+        self._drop_hopeless(confirmed_index)
 
     def state(self, tx_id: TransactionId) -> State | None:
         """Return the state of a solid transaction; `None` once it is referenced."""

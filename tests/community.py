@@ -16,10 +16,14 @@ from tangle.transaction import (
     VERSION,
     Data,
     IssuerWitness,
+    KeySignature,
+    MilestoneWitness,
     Payload,
     SignedTransaction,
     Transaction,
     TransactionId,
+    Witness,
+    decode,
     sign,
     transaction_id,
 )
@@ -53,6 +57,16 @@ def member_key(number: int) -> SigningKey:
 
 def meter_key(number: int) -> SigningKey:
     return key(300 + number)
+
+
+def forged(data: bytes) -> bytes:
+    """Return a transaction under the witness of a stranger: its id is the same."""
+    signed, stranger = decode(data), key(999)
+    signature = sign(signed.transaction, stranger)
+    witness: Witness = MilestoneWitness((KeySignature(stranger.public, signature),))
+    if isinstance(signed.witness, IssuerWitness):
+        witness = IssuerWitness(signature, signed.witness.nonce)
+    return encode(SignedTransaction(signed.transaction, witness))
 
 
 def community(edges: int = 2, members: int = 3, parameters: Parameters = NO_WORK) -> Genesis:

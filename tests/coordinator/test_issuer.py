@@ -22,7 +22,7 @@ from tests.community import (
     START_MS,
     key,
 )
-from tests.tangle.cores import EDGE, GENESIS, MAKE, NOW, G, H, at, fresh_core
+from tests.tangle.cores import ALICE, EDGE, GENESIS, MAKE, NOW, G, H, at, fresh_core
 from tip_selection.view import View
 
 
@@ -88,6 +88,24 @@ def test_a_lock_older_than_the_ledger_is_refused() -> None:
 
     with pytest.raises(InvalidError, match="lock at milestone 0, the ledger is at 1"):
         started(core, first_lock(GENESIS))
+
+
+def test_a_coordinator_stops_when_another_issues_with_its_key() -> None:
+    other, ahead, applying = fresh_core(), fresh_core(), fresh_core()
+    issuers = [started(core, first_lock(GENESIS)) for core in (ahead, applying)]
+    others = started(other, first_lock(GENESIS))
+    issued = []
+    for ms in (0, 2_000):
+        step = others.step(at(ms), view_of(other), Random(1))
+        assert isinstance(step, Issue)
+        other.submit(step.data, at(ms))
+        issued.append(step.data)
+        applying.receive(ALICE, step.data, at(ms))
+    ahead.receive(ALICE, issued[-1], at(2_000))
+
+    for issuer, core in zip(issuers, (ahead, applying), strict=True):
+        with pytest.raises(InvalidError, match="lock at milestone 0, the ledger is at 2"):
+            issuer.step(at(4_000), view_of(core), Random(1))
 
 
 def test_a_halted_coordinator_issues_nothing() -> None:

@@ -15,9 +15,10 @@ from edge.mesh import PeerStatus
 from tangle.effects import Attached, Confirmed, Effect, Expired, Misbehaved, PeerId
 from tangle.errors import MalformedBytesError, StorageError
 from tangle.node import NodeCore
+from tangle.outcomes import State
 from tangle.transaction import TransactionId
 from tests.community import CONTRACTS
-from tests.tangle.cores import ALICE, BOB, EDGE, GENESIS, MAKE, NOW, G, H, at, milestone
+from tests.tangle.cores import ALICE, BOB, EDGE, GENESIS, MAKE, NOW, G, H, at, confirm, milestone
 
 
 @dataclass
@@ -157,6 +158,45 @@ def test_what_waits_for_something_too_old_leaves_after_a_look_in_the_journal(
     assert stage.core.waiting_count == 0
 
 
+def test_history_that_was_caught_up_on_is_not_told_again(stage: Stage) -> None:
+    source, history = NodeCore(GENESIS, CONTRACTS), []
+    for number in range(1, 6):
+        one = MAKE.transaction(EDGE, number - 1, (G, H))
+        source.receive(ALICE, one.data, NOW)
+        history += [one, milestone(source, (one.tx_id,), number)]
+        source.submit(history[-1].data, at(number))
+    own = MAKE.transaction(EDGE, 9, (G, H))
+    stage.executor.hear([(ALICE, Transactions((history[-1].data,)))], at(10))
+
+    stage.executor.carry_out(stage.core.submit(own.data, at(11)), at(11))
+    stage.executor.hear([(ALICE, Transactions(tuple(one.data for one in history)))], at(12))
+
+    assert stage.core.confirmed_index == 5
+    bodies = [body for body in stage.gossip.broadcasts if isinstance(body, Transactions)]
+    said = [item for body in bodies for item in body.items]
+    assert said == [own.data, *(one.data for one in history[-3:])]
+
+
+def test_each_of_many_tips_is_named_in_some_heartbeat_and_none_below_max_depth(
+    stage: Stage,
+) -> None:
+    old = MAKE.transaction(EDGE, 0, (G, H))
+    stage.core.receive(ALICE, old.data, NOW)
+    for number in range(1, 17):
+        newest = stage.core.graph.milestone_id(stage.core.confirmed_index - 1) or H
+        confirm(stage.core, newest, ms=10 * number)
+    parents = (stage.core.confirmed_id, stage.core.graph.milestone_id(15) or H)
+    tips = [MAKE.transaction(EDGE, number, parents) for number in range(1, 101)]
+    for one in tips:
+        stage.core.receive(ALICE, one.data, at(200))
+
+    beats = [stage.executor.heartbeat("1") for _ in range(20)]
+
+    assert stage.core.state(old.tx_id) is State.EXPIRED
+    assert {len(beat.tips) for beat in beats} == {64}
+    assert {tip for beat in beats for tip in beat.tips} == {one.tx_id for one in tips}
+
+
 def test_observers_hear_of_everything_once_it_is_durable(stage: Stage) -> None:
     seen: list[Effect] = []
     durable: list[int] = []
@@ -176,6 +216,15 @@ def test_observers_hear_of_everything_once_it_is_durable(stage: Stage) -> None:
     assert durable == [1, 2]
     assert stage.executor.counts["misbehaved"] == 1
     assert stage.executor.counts["confirmed"] == 1
+
+
+def test_a_flood_of_bad_bytes_fills_no_log(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage.executor.hear([(ALICE, Transactions((b"\xc0",) * 64)) for _ in range(16)], NOW)
+
+    assert stage.executor.counts["misbehaved"] == 1_024
+    assert capsys.readouterr().out.count("misbehaved ") == 11
 
 
 def test_expiry_and_misbehaviour_are_counted(stage: Stage) -> None:

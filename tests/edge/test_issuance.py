@@ -13,13 +13,13 @@ from edge.issuance import Issuance
 from edge.journal import Journal
 from edge.load import LoadMeter
 from tangle.effects import Expired
-from tangle.errors import QueueFullError, UnknownParentsError
+from tangle.errors import NoTipsError, QueueFullError, UnknownParentsError
 from tangle.node import NodeCore
 from tangle.outcomes import State
 from tangle.transaction import Data, TransactionId
 from tests.community import CONTRACTS, START_MS
 from tests.edge.test_executor import FakeGossip
-from tests.tangle.cores import EDGE, GENESIS, at, confirm
+from tests.tangle.cores import ALICE, EDGE, GENESIS, H, at, confirm, milestone
 
 NOTE = Data("note", b"")
 
@@ -76,6 +76,22 @@ def test_an_expired_number_is_used_again_but_not_one_that_is_reserved(bench: Ben
 
     assert bench.issue()[1] == 1
     assert bench.issue(number=0)[1] == 0
+
+
+def test_nothing_is_issued_upon_what_the_network_left_behind_long_ago(bench: Bench) -> None:
+    source, issued = NodeCore(GENESIS, CONTRACTS), list[bytes]()
+    for number in range(1, 18):
+        newest = source.graph.milestone_id(source.confirmed_index - 1) or H
+        issued.append(milestone(source, (newest,), 10 * number).data)
+        source.submit(issued[-1], at(10 * number))
+    bench.core.receive(ALICE, issued[0], at(300))
+    bench.core.receive(ALICE, issued[15], at(300))
+    assert bench.issue()[1] == 0  # 15 behind: a milestone may still take it
+
+    bench.core.receive(ALICE, issued[16], at(300))
+
+    with pytest.raises(NoTipsError, match="16 milestones behind"):
+        bench.issue()
 
 
 def test_a_number_is_free_again_when_nothing_was_issued(bench: Bench) -> None:

@@ -214,6 +214,19 @@ def test_evidence_survives_a_restart(journal: Journal) -> None:
         assert restored.halted == halted == after.halted()
 
 
+def test_a_node_that_halted_before_anything_came_is_still_halted_after_a_restart(
+    journal: Journal,
+) -> None:
+    halted = Halted(1, M1.tx_id, "state root: claimed 00, computed 01", (M1.data,))
+
+    journal.commit(Batch(halted=halted))
+
+    with reopened(journal) as after:
+        restored = after.restore(GENESIS, 20)
+        assert restored is not None
+        assert restored.halted == halted
+
+
 def test_counters_keep_their_last_value(journal: Journal) -> None:
     journal.commit(Batch(counters={"issued": 5, "epoch": 1}))
     journal.commit(Batch(counters={"issued": 3}))

@@ -47,6 +47,7 @@ from tests.community import (
     Maker,
     community,
     edge_key,
+    forged,
     member_key,
     meter_key,
 )
@@ -73,6 +74,15 @@ class Weather:
     """From when to when a part of the nodes hears nothing of the rest."""
 
     crashes: int = 2
+    lies: float = 0.03
+    """How often a stranger sends a transaction first, under a witness of its own."""
+
+    hesitation: float = 0.1
+    """How often the coordinator is killed after it wrote its lock and before it sent."""
+
+
+LIAR: Final = PeerId(b"l" * 32)
+"""Sends what it likes and answers nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,10 +236,13 @@ class World:
             node.group = 0
 
     def _crash(self) -> None:
-        node = self.rng.choice(self.nodes)
+        self.stop(self.rng.choice(self.nodes), self.rng.randint(200, 3_000))
+
+    def stop(self, node: SimulatedNode, for_ms: int) -> None:
+        """Kill a node, to be started again `for_ms` from now."""
         if node.is_up:
             node.is_up = False
-            self.at(self.rng.randint(200, 3_000), partial(self._start, node))
+            self.at(for_ms, partial(self._start, node))
 
     def _start(self, node: SimulatedNode) -> None:
         """Start a node anew from what it had journalled."""
@@ -256,7 +269,8 @@ class World:
         if not node.is_up:
             return
         core = node.core
-        tips = tuple(sorted(core.graph.tips)[:MAX_HEARTBEAT_TIPS])
+        useful = sorted(core.graph.tips)
+        tips = tuple(self.rng.sample(useful, min(len(useful), MAX_HEARTBEAT_TIPS)))
         said = (core.confirmed_index, core.confirmed_id, tips)
         for other in node.neighbours:
             self._send(node, other, Frame(node.number, heartbeat=said))
@@ -277,6 +291,9 @@ class World:
                 self._issue(node, COORDINATOR, Data("checkpoint", b""), pair)
         if isinstance(step, Issue):
             self.lock = step.lock  # on disk before anyone hears of it
+            if self.now_ms < self.issue_ms and self.rng.random() < self.weather.hesitation:
+                self.stop(node, self.rng.randint(200, 3_000))
+                return
             self._carry_out(node, node.core.submit(step.data, self._instant(node)))
 
     def _register(self, number: int) -> None:
@@ -386,6 +403,8 @@ class World:
             return
         peer, now = PeerId(frame.sender.to_bytes(32, "big")), self._instant(node)
         for data in frame.transactions:
+            if self.rng.random() < self.weather.lies:
+                self.tell(node, forged(data))
             self._carry_out(node, node.core.receive(peer, data, now))
         if frame.heartbeat is not None:
             index, milestone_id, tips = frame.heartbeat
@@ -395,12 +414,17 @@ class World:
         if found:
             self._send(node, frame.sender, Frame(node.number, transactions=found))
 
+    def tell(self, node: SimulatedNode, data: bytes) -> None:
+        """Let a stranger send bytes to one node, which may find them bad."""
+        effects = node.core.receive(LIAR, data, self._instant(node))
+        self._carry_out(node, [one for one in effects if not isinstance(one, Misbehaved)])
+
     def _carry_out(self, node: SimulatedNode, effects: list[Effect]) -> None:
         for effect in effects:
             match effect:
                 case Attached(tx_id, data, source):
                     node.stored[tx_id] = StoredVertex(tx_id, data, self.now_ms, None)
-                    came_from = None if source is None else int.from_bytes(source, "big")
+                    came_from = None if source is None else self._number_of(source)
                     for other in node.neighbours:
                         if other != came_from:
                             self._send(node, other, Frame(node.number, transactions=(data,)))
@@ -437,6 +461,9 @@ class World:
         assert total == MEMBERS * COINS_UEUR, said
         assert sum(1 for _ in node.core.scan(b"balance/")) <= MEMBERS, said
 
+    def _number_of(self, peer: PeerId) -> int | None:
+        return None if peer == LIAR else int.from_bytes(peer, "big")
+
     def _request(
         self, node: SimulatedNode, tx_ids: tuple[TransactionId, ...], peer: PeerId | None
     ) -> None:
@@ -447,6 +474,6 @@ class World:
                 unknown.append(tx_id)
             else:
                 self._carry_out(node, node.core.recall(tx_id, kept.referenced_index))
-        to = int.from_bytes(peer, "big") if peer else self.rng.choice(node.neighbours)
-        if unknown:
+        to = self._number_of(peer) if peer else self.rng.choice(node.neighbours)
+        if unknown and to is not None:
             self._send(node, to, Frame(node.number, request=tuple(unknown)))

@@ -221,6 +221,9 @@ def _changed(**fields: object) -> Genesis:
             id="quorum of half",
         ),
         pytest.param(
+            with_parameters(GENESIS, max_depth=20), "max_depth 20 must be less", id="depths"
+        ),
+        pytest.param(
             _changed(identities=GENESIS.identities[::-1]), "ascending", id="identities unsorted"
         ),
         pytest.param(

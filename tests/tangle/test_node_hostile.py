@@ -1,21 +1,20 @@
 """NodeCore against peers that lie, flood or withhold: it neither stops nor forgets for them."""
 
-import pytest
+from random import Random
 
-from tangle.codec import encode
-from tangle.effects import Confirmed, Dropped, Effect, Halted, Misbehaved, Requested
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coordinator.issuer import sign_milestone
+from tangle.effects import Dropped, Effect, Halted, Misbehaved, Requested
 from tangle.errors import BadMilestoneError, TooFarAheadError, UnknownParentsError
 from tangle.outcomes import State
-from tangle.transaction import (
-    KeySignature,
-    MilestoneWitness,
-    SignedTransaction,
-    TransactionId,
-    sign,
-)
+from tangle.transaction import TransactionId
 from tangle.verification import Verified
 from tangle.waiting import MAX_REQUESTS, REQUEST_TIMEOUT_MS, HoldingRoom, WaitingRoom
-from tests.community import START_MS, key
+from tests.community import COORDINATOR, START_MS, forged
 from tests.drawing import tx
 from tests.tangle.cores import (
     ALICE,
@@ -36,12 +35,6 @@ AHEAD_MS = 70_000
 """More than the clocks of a network may differ."""
 
 
-def forged(issued: Verified) -> bytes:
-    """Return a milestone's bytes under the witness of a stranger: its id is the same."""
-    signature = KeySignature(key(5).public, sign(issued.transaction, key(5)))
-    return encode(SignedTransaction(issued.transaction, MilestoneWitness((signature,))))
-
-
 def three_milestones() -> list[Verified]:
     source, issued = fresh_core(), []
     for number in range(1, 4):
@@ -58,7 +51,7 @@ def requested(effects: list[Effect]) -> list[TransactionId]:
 def test_a_forged_copy_of_a_milestone_does_not_keep_the_true_one_out() -> None:
     core = fresh_core()
     _, second, third = three_milestones()
-    core.receive(ALICE, forged(third), at(10))
+    core.receive(ALICE, forged(third.data), at(10))
 
     effects = core.receive(BOB, third.data, at(10))
 
@@ -70,11 +63,11 @@ def test_a_forged_answer_does_not_end_the_way_back() -> None:
     core = fresh_core()
     first, second, third = three_milestones()
     core.receive(BOB, third.data, at(10))
-    core.receive(ALICE, forged(second), at(10))
+    core.receive(ALICE, forged(second.data), at(10))
 
     again = core.tick(at(10 + REQUEST_TIMEOUT_MS))
     core.receive(BOB, second.data, at(1_020))
-    lie = core.receive(ALICE, forged(first), at(1_020))
+    lie = core.receive(ALICE, forged(first.data), at(1_020))
     once_more = core.tick(at(1_020 + REQUEST_TIMEOUT_MS))
     core.receive(BOB, first.data, at(2_100))
 
@@ -154,7 +147,7 @@ def test_a_forged_milestone_is_refused_at_the_door() -> None:
 
     for one in (first, second):
         with pytest.raises(BadMilestoneError):
-            core.submit(forged(one), at(10))
+            core.submit(forged(one.data), at(10))
 
     assert core.latest_index == 0
 
@@ -173,30 +166,64 @@ def test_heartbeats_that_name_what_nobody_has_fill_no_memory() -> None:
     assert requested(effects) == [tx("missing")]
 
 
+def test_a_peer_that_applied_another_milestone_of_the_same_index_is_noticed() -> None:
+    core, other = fresh_core(), fresh_core()
+    first, second = milestone(core, (H,), 10), milestone(core, (H,), 11)
+    core.submit(first.data, at(10))
+    other.submit(second.data, at(11))
+
+    asked = core.heartbeat(BOB, (1, other.confirmed_id), (), at(20))
+    effects = core.receive(BOB, second.data, at(21))
+
+    assert requested(asked) == [second.tx_id]
+    assert [effect.evidence for effect in effects if isinstance(effect, Halted)] == [(second.data,)]
+    assert core.heartbeat(BOB, (1, core.confirmed_id), (), at(22)) == []
+    assert core.heartbeat(BOB, (0, G), (), at(22)) == []
+
+
 def test_a_milestone_above_a_forgotten_entry_point_stops_confirmation() -> None:
-    core, source = fresh_core(), fresh_core()
+    core = fresh_core()
     old = MAKE.transaction(EDGE, 0, (G, H))
-    source.receive(ALICE, old.data, NOW)
-    for number in range(1, 23):
+    for number in range(1, 24):
         newest = core.graph.milestone_id(core.confirmed_index - 1) or H
-        one = milestone(core, (newest if newest in core.graph else G,), 10 * number)
-        core.submit(one.data, at(10 * number))
-        if number < 15:
-            source.submit(one.data, at(10 * number))
-    assert G not in core.graph
-    payload = milestone(core, (core.graph.milestone_id(21) or G,), 500).transaction
-    wrong = _over(payload.parents[0], old.tx_id, core)
-    core.receive(BOB, wrong, at(500))
+        confirm(core, newest, ms=10 * number)
+    draft = core.draft_milestone(
+        (*core.graph.referenced_at(23)[:1], core.confirmed_id), START_MS + 500
+    )
+    parents = tuple(sorted((old.tx_id, core.confirmed_id)))
+    wrong = sign_milestone(msgspec.structs.replace(draft, parents=parents), (COORDINATOR,))
+    core.receive(BOB, wrong.data, at(500))
 
     effects = core.receive(BOB, old.data, at(500))
 
-    assert any(isinstance(effect, Halted) for effect in effects)
-    assert not any(isinstance(effect, Confirmed) for effect in effects)
+    assert G not in core.graph
+    (halted,) = [effect for effect in effects if isinstance(effect, Halted)]
+    assert old.tx_id.hex() in halted.report
 
 
-def _over(_: TransactionId, parent: TransactionId, core: object) -> bytes:
-    raise NotImplementedError
+@given(st.randoms(use_true_random=False))
+def test_history_in_any_order_ends_in_the_same_ledger(rng: Random) -> None:
+    source, core, history = fresh_core(), fresh_core(), list[Verified]()
+    for number in range(1, 7):
+        lower = MAKE.transaction(EDGE, 3 * number, (G, H))
+        middle = MAKE.transaction(EDGE, 3 * number + 1, (G, lower.tx_id))
+        upper = MAKE.transaction(EDGE, 3 * number + 2, (middle.tx_id, source.confirmed_id))
+        for one in (lower, middle, upper):
+            source.receive(ALICE, one.data, NOW)
+        history += [lower, middle, upper, milestone(source, (upper.tx_id,), number)]
+        source.submit(history[-1].data, at(number))
+    arrivals = rng.sample(history, len(history))
+    core._waiting = WaitingRoom(limit=rng.randint(0, 4))
 
+    for one in arrivals:
+        core.receive(ALICE, one.data, at(100))
+    by_id = {one.tx_id: one.data for one in history}
+    effects = core.heartbeat(BOB, (6, source.confirmed_id), (), at(100))
+    for second in range(1, 40):
+        for tx_id in requested(effects):
+            core.receive(BOB, by_id[tx_id], at(100))
+        effects = core.tick(at(100 + second * REQUEST_TIMEOUT_MS))
 
-def test_unused() -> None:
-    assert confirm
+    assert core.confirmed_id == source.confirmed_id
+    assert core.state_root == source.state_root
+    assert core.waiting_count == 0

@@ -137,10 +137,10 @@ def test_a_held_transaction_leaves_when_due_when_needed_or_when_registered() -> 
     room = HoldingRoom(limit=3)
     early, stranger, needed = (Arrival(orphan(number), LOUD) for number in range(3))
 
-    assert room.hold(early, 500)
-    assert room.hold(stranger, None)
-    assert room.hold(needed, 900)
-    assert not room.hold(Arrival(orphan(9), LOUD), None)
+    assert room.hold(early, 500) == []
+    assert room.hold(stranger, None) == []
+    assert room.hold(needed, 900) == []
+    assert room.hold(Arrival(orphan(9), LOUD), None) == [orphan(9).tx_id]
     assert room.next_deadline_ms() == 500
     assert room.take_due(499) == []
     assert room.take_due(500) == [early]
@@ -148,3 +148,41 @@ def test_a_held_transaction_leaves_when_due_when_needed_or_when_registered() -> 
     assert room.take_strangers() == [stranger]
     assert len(room) == 0
     assert room.next_deadline_ms() is None
+
+
+def test_who_fills_the_holding_room_displaces_only_its_own() -> None:
+    room = HoldingRoom(limit=3)
+    loud = [Arrival(orphan(number), LOUD) for number in range(3)]
+    for one in loud:
+        room.hold(one, None)
+
+    evicted = room.hold(Arrival(orphan(9), QUIET), 500)
+
+    assert evicted == [loud[-1].verified.tx_id]
+    assert room.take_due(500) == [Arrival(orphan(9), QUIET)]
+    assert room.take_strangers() == loud[:-1]
+
+
+def test_an_evicted_parent_is_asked_for_when_the_request_is_due_and_not_before() -> None:
+    room = WaitingRoom(limit=1)
+    parent = orphan(1)
+    room.add(Arrival(orphan(2, parent.tx_id), QUIET), (parent.tx_id,))
+    evicted = room.add(Arrival(parent, LOUD), (MISSING,))
+
+    room.ask_later(evicted, 0)
+
+    assert evicted == [parent.tx_id]
+    assert room.overdue(REQUEST_TIMEOUT_MS - 1) == ([], [])
+    assert room.overdue(REQUEST_TIMEOUT_MS) == ([parent.tx_id], [])
+
+
+def test_a_request_that_was_repeated_is_due_after_those_that_were_not() -> None:
+    room = WaitingRoom()
+    room.need((tx("first"), tx("second")))
+    room.ask((tx("first"),), LOUD, 0)
+    room.ask((tx("second"),), LOUD, 600)
+
+    assert room.overdue(REQUEST_TIMEOUT_MS) == ([tx("first")], [])
+    assert room.next_deadline_ms() == 600 + REQUEST_TIMEOUT_MS
+    assert room.overdue(600 + REQUEST_TIMEOUT_MS) == ([tx("second")], [])
+    assert room.next_deadline_ms() == 2 * REQUEST_TIMEOUT_MS

@@ -59,6 +59,8 @@ class Random:
     def attach_again(self) -> None:
         """Drop a transaction and attach the very same one, with no read in between."""
         tips = sorted(self.graph.tips)
+        # What stands on something forgotten was dropped for good before that was forgotten.
+        tips = [tip for tip in tips if all(one in self.graph for one in self.graph[tip].parents)]
         if tips:
             again = self._data.draw(st.sampled_from(tips))
             parents = self.graph[again].parents
