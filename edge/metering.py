@@ -7,14 +7,13 @@ journalled readings, and only once the ledger knows the meter.
 import asyncio
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
 from access.device import Register, register_operation
-from devices.reading import SALT_SIZE, SignedReading, decode_reading, salted_leaf
+from devices.reading import SALT_SIZE, decode_reading, salted_leaf
 from devices.receipt import Receipt, encode_receipt, sign_receipt
 from edge.batches import Batcher, BatchToIssue
 from edge.clock import Clock
@@ -22,7 +21,6 @@ from edge.entries import FormedBatch, TakenReading
 from edge.executor import Executor
 from edge.intake import Accepted, HomedDevice, Intake, IntakeResult, Refused
 from edge.issuance import Issuance
-from edge.mqtt import MeterLink
 from edge.sealing import NONCE_SIZE, SaltedReading, open_sealed, seal, sealing_key
 from tangle.accounts import identity, reading_ranges
 from tangle.address import Address, address_of, encode_address
@@ -42,11 +40,20 @@ IDLE_S: Final = 0.25
 _log: Final = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What one durable commit took in of the meters, for whoever watches."""
+class Link(Protocol):
+    """What metering needs of the connection to the meters."""
 
-    readings: tuple[SignedReading, ...]
+    async def run(self) -> None:
+        """Keep connected until cancelled."""
+        ...
+
+    async def receive(self) -> list[tuple[Address, bytes]]:
+        """Return what came in, in order, with the device that the topic names; waits for some."""
+        ...
+
+    def publish_receipt(self, device: Address, data: bytes) -> None:
+        """Have `data` stand as the newest receipt of `device`."""
+        ...
 
 
 class Metering:
@@ -56,7 +63,7 @@ class Metering:
         self,
         executor: Executor,
         issuance: Issuance,
-        link: MeterLink,
+        link: Link,
         clock: Clock,
         enrolments: Iterable[Register],
         batch_interval_ms: int,
