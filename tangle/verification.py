@@ -81,20 +81,30 @@ def verify_fields(verified: Verified, rules: Rules) -> None:
         BadParentsError: See `verify_shape`.
         BadPayloadError: See `verify_shape`; or no such contract, or no such call of it.
     """
+    verify_origin(verified, rules.network)
+    transaction = verified.transaction
+    if isinstance(transaction.payload, Operation):
+        _verify_call(transaction.payload, rules)
+
+
+def verify_origin(verified: Verified, network: bytes) -> None:
+    """Check protocol version, network, parents and the fields that depend on the witness.
+
+    Raises:
+        WrongNetworkError: Another version or network.
+        BadParentsError: See `verify_shape`.
+        BadPayloadError: See `verify_shape`.
+    """
     transaction = verified.transaction
     if transaction.version != VERSION:
         raise WrongNetworkError(f"protocol version {transaction.version}: this is {VERSION}")
-    if transaction.network != rules.network:
-        raise WrongNetworkError(
-            f"network {transaction.network.hex()}: this is {rules.network.hex()}"
-        )
+    if transaction.network != network:
+        raise WrongNetworkError(f"network {transaction.network.hex()}: this is {network.hex()}")
     match verified.witness:
         case IssuerWitness():
             verify_shape(transaction, "issuer")
         case MilestoneWitness():
             verify_shape(transaction, "milestone")
-    if isinstance(transaction.payload, Operation):
-        _verify_call(transaction.payload, rules)
 
 
 def _verify_call(operation: Operation, rules: Rules) -> None:
