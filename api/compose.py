@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from random import Random, SystemRandom
-from typing import Final, TypeVar
+from typing import TypeVar
 
-from access.device import CONTRACT as DEVICE
 from access.device import Register
+from api.contracts import CONTRACTS
 from api.coordinating import coordinate, read_lock
 from api.genesis_file import load_genesis
 from api.http import create_app
@@ -29,19 +29,14 @@ from edge.mesh import MeshConfig, open_mesh
 from edge.mqtt import BrokerAddress, MeterLink
 from edge.runtime import EdgeNode, NodeSettings, Surroundings
 from edge.sealing import sealing_key
-from energy.transfer import CONTRACT as TRANSFER
 from tangle.accounts import NO_ADDRESS
 from tangle.address import Address, address_of
-from tangle.contracts import Contracts, by_name
 from tangle.effects import Effect, Instant, PeerId
 from tangle.errors import TanglewattError
 from tangle.genesis import Genesis, network_id
 from tangle.keys import PublicKey, SigningKey
 from tangle.node import NodeCore
 from tangle.transaction import Transaction, TransactionId
-
-CONTRACTS: Final[Contracts] = by_name(TRANSFER, DEVICE)
-"""What this version of the protocol runs: every node of a network runs the same."""
 
 T = TypeVar("T")
 Service = Callable[[], Awaitable[None]]

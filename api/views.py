@@ -1,8 +1,6 @@
 """Turns what a node knows into the records of `json_forms`."""
 
-from typing import Any, assert_never
-
-import msgspec
+from typing import assert_never
 
 from api.json_forms import (
     AddressJson,
@@ -22,6 +20,7 @@ from api.json_forms import (
     ReadingsJson,
     TransactionJson,
 )
+from api.plain import plain_call
 from api.service import (
     AddressView,
     Check,
@@ -111,19 +110,12 @@ def payload_json(payload: Payload, contracts: Contracts) -> PayloadJson:
             return ReadingsJson("readings", address, first, last, root.hex())
         case Operation(name, call):
             contract = contracts.get(name)
-            fields = None if contract is None else call_json(contract.decode(call))
+            fields = None if contract is None else plain_call(contract.decode(call))
             return OperationJson("operation", name, call.hex(), fields)
         case Milestone():
             return _milestone_payload_json(payload)
         case _:
             assert_never(payload)
-
-
-def call_json(call: msgspec.Struct) -> dict[str, Any]:
-    """Return the fields of a decoded call by name, with its tag as `call`; bytes as hex."""
-    tag = call.__struct_config__.tag
-    named = {name: _plain(getattr(call, name)) for name in call.__struct_fields__}
-    return named if tag is None else {"call": tag, **named}
 
 
 def milestone_json(view: MilestoneView) -> MilestoneJson:
@@ -211,16 +203,3 @@ def _milestone_payload_json(payload: Milestone) -> MilestonePayloadJson:
 
 def _address_text(address: bytes) -> str | None:
     return None if address == NO_ADDRESS else encode_address(Address(address))
-
-
-def _plain(value: object) -> Any:  # noqa: ANN401 - JSON has no narrower type
-    """Return `value` of a canonical struct as JSON: a struct is named, bytes are hex."""
-    match value:
-        case bytes():
-            return value.hex()
-        case msgspec.Struct():
-            return call_json(value)
-        case tuple():
-            return [_plain(one) for one in value]
-        case _:
-            return value

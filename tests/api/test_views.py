@@ -3,8 +3,9 @@ import re
 import msgspec
 import pytest
 
+from api.plain import plain_call
 from api.problems import MAX_DETAIL_LENGTH, http_problem, problem_of
-from api.views import call_json, payload_json
+from api.views import payload_json
 from tangle import errors
 from tangle.errors import InvalidError, TanglewattError, UnavailableError
 from tangle.transaction import Operation
@@ -20,7 +21,7 @@ class Outer(msgspec.Struct, frozen=True, array_like=True, tag="outer"):
 
 
 def test_a_call_is_shown_by_name_down_to_its_parts() -> None:
-    shown = call_json(Outer((Inner(b"\x01"), Inner(b"\x02")), 3))
+    shown = plain_call(Outer((Inner(b"\x01"), Inner(b"\x02")), 3))
 
     assert shown == {"call": "outer", "many": [{"key": "01"}, {"key": "02"}], "amount": 3}
 
