@@ -8,7 +8,14 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from api import routes_health, routes_ledger, routes_page, routes_stream, routes_submit
+from api import (
+    routes_health,
+    routes_ledger,
+    routes_page,
+    routes_proofs,
+    routes_stream,
+    routes_submit,
+)
 from api.door import Door
 from api.problems import add_problem_handlers
 from api.service import NodeService
@@ -36,7 +43,15 @@ def create_app(service: NodeService, hosts: Iterable[str] = ()) -> FastAPI:
     app.state.work_turn = asyncio.Lock()
     add_problem_handlers(app)
     app.add_middleware(Door, hosts=tuple(hosts))
-    for part in (routes_health, routes_ledger, routes_submit, routes_stream, routes_page):
+    parts = (
+        routes_health,
+        routes_ledger,
+        routes_proofs,
+        routes_submit,
+        routes_stream,
+        routes_page,
+    )
+    for part in parts:
         app.include_router(part.router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

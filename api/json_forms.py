@@ -207,6 +207,17 @@ class AddressJson:
 
 
 @dataclass(frozen=True, slots=True)
+class ProofJson:
+    """A proof that anyone checks offline; the same JSON is a proof file."""
+
+    about: dict[str, Any]
+    """For people: what it proves. Verification reads `proof` alone."""
+
+    proof: str
+    """Canonical bytes, hex."""
+
+
+@dataclass(frozen=True, slots=True)
 class JournalledJson:
     """What this edge node has journalled of a meter."""
 

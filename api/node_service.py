@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 
 from api.applied_readings import AppliedReadings, Tally
 from api.checks import Vitals, health_checks
+from api.proving import address_proof, proved, row_proof, transaction_proof
 from api.service import (
     AddressView,
     Check,
@@ -16,6 +17,7 @@ from api.service import (
     MilestoneView,
     NodeInfo,
     PeerView,
+    Proved,
     Submitted,
     TransactionView,
 )
@@ -206,6 +208,19 @@ class NodeApi:
             sequence_window(rows, address).next,
             identity(rows, address),
         )
+
+    async def prove_transaction(self, tx_id: TransactionId) -> Proved | None:
+        """Return the proof of one transaction, or `None`. Raises `NotProvableError`."""
+        proof = await self._node.read(lambda journal: transaction_proof(journal, tx_id))
+        return None if proof is None else proved(proof, self._node.genesis)
+
+    def prove_row(self, key: bytes) -> Proved:
+        """Return the proof of one row, present or absent. Raises `NotProvableError`."""
+        return proved(row_proof(self._node.core, key), self._node.genesis)
+
+    def prove_address(self, address: Address) -> Proved:
+        """Return the proof of what `address` holds. Raises `NotProvableError`."""
+        return proved(address_proof(self._node.core, address), self._node.genesis)
 
     async def devices(self) -> tuple[DeviceView, ...]:
         """Return all meters the ledger or the journal knows, ascending by address."""

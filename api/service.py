@@ -11,6 +11,7 @@ from tangle.contracts import Rules
 from tangle.effects import Halted, PeerId
 from tangle.keys import PublicKey
 from tangle.outcomes import Reason, State
+from tangle.proven import Proven
 from tangle.transaction import Transaction, TransactionId
 
 
@@ -188,6 +189,16 @@ class PeerView:
     """The last milestone it said it had applied."""
 
 
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """A proof that this node has read itself before it hands it out."""
+
+    data: bytes
+    """Canonical bytes, checksum included."""
+
+    proven: Proven
+
+
 class NodeService(Protocol):
     """What the HTTP layer calls. Reads show the state after the last applied milestone."""
 
@@ -231,6 +242,22 @@ class NodeService(Protocol):
 
     def address(self, address: Address) -> AddressView:
         """Return what the ledger holds for `address`: zeroes where it holds nothing."""
+        ...
+
+    async def prove_transaction(self, tx_id: TransactionId) -> Proved | None:
+        """Return the proof of one transaction, or `None` if this node has never attached it.
+
+        Raises:
+            NotProvableError: No milestone references it, or what would prove it was pruned.
+        """
+        ...
+
+    def prove_row(self, key: bytes) -> Proved:
+        """Return the proof of one row, present or absent. Raises `NotProvableError`."""
+        ...
+
+    def prove_address(self, address: Address) -> Proved:
+        """Return the proof of what `address` holds. Raises `NotProvableError`."""
         ...
 
     async def devices(self) -> tuple[DeviceView, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from enum import StrEnum
 from itertools import pairwise
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -69,10 +69,18 @@ _coordinators: Final = Decoder(CoordinatorKeys, "coordinators row", _MAX_ROW_SIZ
 _windows: Final = Decoder(SequenceWindow, "sequence row", _MAX_ROW_SIZE)
 _ranges: Final = Decoder(ReadingRanges, "readings row", _MAX_ROW_SIZE)
 
+_BALANCE_PREFIX: Final = b"balance/"
+_BY_PREFIX: Final[tuple[tuple[bytes, Decoder[Any]], ...]] = (
+    (_BALANCE_PREFIX, _balances),
+    (IDENTITY_PREFIX, _identities),
+    (SEQUENCE_PREFIX, _windows),
+    (READINGS_PREFIX, _ranges),
+)
+
 
 def balance_key(token: Token, address: Address) -> bytes:
     """Return the key of a balance row."""
-    return b"balance/" + token.encode("ascii") + b"/" + address
+    return _BALANCE_PREFIX + token.encode("ascii") + b"/" + address
 
 
 def balance(rows: RowReader, token: Token, address: Address) -> int:
@@ -101,6 +109,21 @@ def identity(rows: RowReader, address: Address) -> Identity | None:
 def decode_identity(value: bytes) -> Identity:
     """Parse the value of an identity row."""
     return _identities.decode(value)
+
+
+def decode_row(key: bytes, value: bytes) -> msgspec.Struct | None:
+    """Return what a row of this module says; `None` for a row of another kind.
+
+    Raises:
+        MalformedBytesError: The value is none of that key.
+    """
+    if key == COORDINATORS_KEY:
+        return _coordinators.decode(value)
+    for prefix, decoder in _BY_PREFIX:
+        if key.startswith(prefix):
+            row: msgspec.Struct = decoder.decode(value)
+            return row
+    return None
 
 
 def sequence_window(rows: RowReader, address: Address) -> SequenceWindow:

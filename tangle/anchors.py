@@ -65,6 +65,8 @@ class ProvenMilestone:
 
     milestone_id: TransactionId
     payload: Milestone
+    rotations: int
+    """Changes of the keys before it that the proof shows."""
 
     @property
     def index(self) -> int:
@@ -158,7 +160,7 @@ def _verify_milestone(data: bytes, keyring: Keyring) -> ProvenMilestone:
     if payload is None:
         raise InvalidProofError(f"transaction {verified.tx_id.hex()} is no milestone")
     verify_signed(verified, keyring)
-    return ProvenMilestone(verified.tx_id, payload)
+    return ProvenMilestone(verified.tx_id, payload, len(keyring.turns) - 1)
 
 
 def _verify_order(milestones: Sequence[ProvenMilestone]) -> None:

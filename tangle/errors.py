@@ -35,6 +35,7 @@
         ├── UnknownParentsError
         ├── UnknownIssuerError
         ├── QueueFullError
+        ├── NotProvableError         what a node cannot prove now
         ├── ListenError                  an endpoint that cannot be listened on now
         ├── MeshClosedError
         └── StorageError                 a disk or a data folder that cannot be used now
@@ -178,6 +179,10 @@ class UnknownIssuerError(UnavailableError):
 
 class QueueFullError(UnavailableError):
     """A bounded queue that holds its maximum; retry when it has drained."""
+
+
+class NotProvableError(UnavailableError):
+    """What no milestone settles yet, or what this node no longer keeps the evidence of."""
 
 
 class ListenError(UnavailableError):

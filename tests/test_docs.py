@@ -15,7 +15,15 @@ import pytest
 import typer
 
 from access.device import Register
-from api import json_forms, main, routes_health, routes_ledger, routes_page, routes_stream
+from api import (
+    json_forms,
+    main,
+    routes_health,
+    routes_ledger,
+    routes_page,
+    routes_proofs,
+    routes_stream,
+)
 from api import routes_submit as submit
 from api.config import KINDS
 from api.exit_codes import ExitCode
@@ -337,7 +345,7 @@ def _default_of(one: "Field[Any]") -> object:
 
 def test_every_route_is_listed() -> None:
     text = section(page("docs/api.md"), "## Routes")
-    modules = (routes_health, routes_ledger, submit, routes_stream, routes_page)
+    modules = (routes_health, routes_ledger, routes_proofs, submit, routes_stream, routes_page)
     paths = {str(getattr(route, "path", "")) for one in modules for route in one.router.routes}
 
     assert {path for path in paths if f"`{path}`" not in text and f" {path}`" not in text} == set()

@@ -83,6 +83,7 @@ def test_the_document_of_the_api_names_every_operation(app: FastAPI) -> None:
     }
     assert sorted(operations) == [
         "getAddress",
+        "getAddressProof",
         "getDevices",
         "getHealth",
         "getInfo",
@@ -90,8 +91,10 @@ def test_the_document_of_the_api_names_every_operation(app: FastAPI) -> None:
         "getMilestone",
         "getPeers",
         "getReady",
+        "getRowProof",
         "getTips",
         "getTransaction",
+        "getTransactionProof",
         "postTransactions",
     ]
     assert all("422" not in operation["responses"] for operation in operations.values())
