@@ -85,6 +85,16 @@ class AddressAnswer(msgspec.Struct, frozen=True):
     identity: dict[str, object] | None = None
 
 
+class ProofAnswer(msgspec.Struct, frozen=True):
+    """`GET /api/v1/proofs/…`: the content of a proof file."""
+
+    proof: str
+    """Canonical bytes, hex."""
+
+    about: dict[str, object]
+    """For people; nothing reads it."""
+
+
 class JournalledAnswer(msgspec.Struct, frozen=True):
     """What the home edge has journalled of one meter."""
 

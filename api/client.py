@@ -14,6 +14,7 @@ from api.answers import (
     DevicesAnswer,
     InfoAnswer,
     MilestoneAnswer,
+    ProofAnswer,
     RefusalAnswer,
     ResultsAnswer,
     TipsAnswer,
@@ -111,6 +112,10 @@ class NodeClient:
     def address(self, address: str) -> AddressAnswer:
         """Return what an address holds."""
         return self._get(f"/api/v1/addresses/{address}", AddressAnswer)
+
+    def proof(self, path: str) -> ProofAnswer:
+        """Return a proof: `transactions/ID`, `addresses/ADDRESS` or `rows/HEX`."""
+        return self._get(f"/api/v1/proofs/{path}", ProofAnswer)
 
     def submit(self, transaction: Mapping[str, object]) -> str:
         """Post one signed transaction in JSON and let the node do its work; return the id."""

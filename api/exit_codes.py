@@ -20,7 +20,7 @@ class ExitCode(IntEnum):
     """Running, but unhealthy or not synced."""
 
     REFUSED = 5
-    """Refused by the ledger: invalid, a conflict, too little money."""
+    """Refused by the ledger: invalid, a conflict, too little money; a proof that does not hold."""
 
     NOT_FOUND = 6
     NOT_AUTHORISED = 7

@@ -38,6 +38,7 @@ class FailureCode(StrEnum):
     NOT_CONFIRMED = "TW-LED-002"
     NOT_FOUND = "TW-LED-003"
     NO_RECOVERY = "TW-LED-004"
+    BAD_PROOF = "TW-LED-005"
     BAD_ARGUMENT = "TW-ARG-001"
 
 

@@ -15,6 +15,7 @@ from tangle.errors import (
     InvalidAddressError,
     InvalidError,
     InvalidKeyFileError,
+    InvalidProofError,
     InvalidSeedError,
     StorageError,
     TanglewattError,
@@ -104,6 +105,13 @@ _FAILURES: Final = (
         ExitCode.STORAGE,
         "storage cannot be used",
         "check that the disk has room, the folder is yours and nothing else runs on it",
+    ),
+    (
+        InvalidProofError,
+        FailureCode.BAD_PROOF,
+        ExitCode.REFUSED,
+        "the proof does not hold",
+        "get it again, from another node too; check that genesis.json is that of the network",
     ),
     (
         InvalidError,

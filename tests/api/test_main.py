@@ -77,6 +77,8 @@ def test_every_command_that_was_asked_for_is_there() -> None:
         "device register",
         "key new",
         "key show",
+        "proof get",
+        "proof verify",
     }
 
 
