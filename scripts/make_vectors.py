@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from scripts.proof_vectors import proof_vectors
 from tangle import ranges, sequences
 from tangle.address import address_of, encode_address
 from tangle.codec import encode
@@ -66,6 +67,7 @@ def all_vectors() -> dict[str, Vectors]:
     return {
         "addresses": address_vectors(),
         "genesis": genesis_vectors(),
+        "proofs": proof_vectors(_genesis(), key_of),
         "ranges": range_vectors(),
         "sequences": sequence_vectors(),
         "signatures": signature_vectors(),
