@@ -1,7 +1,6 @@
 """Logs of child processes: appended to, and never beyond a bound."""
 
 import os
-import shutil
 from pathlib import Path
 from typing import Final
 
@@ -16,14 +15,18 @@ def rotate(file: Path, max_size: int = MAX_LOG_SIZE) -> bool:
     """Move the content of a log that grew too large to `NAME.1`; return whether it was.
 
     The file itself stays and is cut to nothing, for a child holds it open. It appends, so it
-    goes on at the new end; what it writes between copy and cut is lost, as logs may be.
+    goes on at the new end; what it writes between copy and cut is lost, as logs may be. Of what
+    came faster than this was called, the newest `max_size` bytes are kept.
     """
     try:
         if file.stat().st_size <= max_size:
             return False
     except FileNotFoundError:
         return False
-    shutil.copyfile(file, file.with_name(f"{file.name}.1"))
+    with file.open("rb") as stream:
+        stream.seek(-max_size, os.SEEK_END)
+        newest = stream.read(max_size)
+    file.with_name(f"{file.name}.1").write_bytes(newest)
     os.truncate(file, 0)
     return True
 

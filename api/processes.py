@@ -25,7 +25,7 @@ HOPELESS: Final = frozenset(
 """Exit codes that trying again does not mend."""
 
 READY_POLL_S: Final = 0.05
-LOG_CHECK_S: Final = 30.0
+LOG_CHECK_S: Final = 5.0
 
 
 class Phase(StrEnum):
@@ -100,6 +100,8 @@ class ManagedProcess:
         self._around = around
         self._process: asyncio.subprocess.Process | None = None
         self._is_finishing = False
+        self._has_begun = False
+        self._refusal = ""
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
 
@@ -111,6 +113,7 @@ class ManagedProcess:
 
     async def run(self) -> None:
         """Keep the child alive; return when it finished, failed for good or was stopped."""
+        self._has_begun = True
         back_off = BackOff()
         try:
             while not self._stopping.is_set():
@@ -122,7 +125,7 @@ class ManagedProcess:
                 back_off = back_off.after_death(self._around.now_ms() - started_ms)
                 self._enter(
                     Phase.RESTARTING,
-                    f"{_how(self.exit_code)}; again in {back_off.delay_ms} ms",
+                    f"{self._how()}; again in {back_off.delay_ms} ms",
                 )
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), back_off.delay_ms / 1000)
@@ -141,7 +144,7 @@ class ManagedProcess:
             async with asyncio.timeout(self._around.ready_timeout_s):
                 while not await self.check_ready():
                     if self._ended.is_set() or self.deaths >= MAX_EARLY_DEATHS:
-                        raise self._start_error(_how(self.exit_code))
+                        raise self._start_error(self._how())
                     await asyncio.sleep(READY_POLL_S)
         except TimeoutError as error:
             limit = f"not ready within {self._around.ready_timeout_s:.0f} s"
@@ -160,6 +163,8 @@ class ManagedProcess:
     async def stop(self) -> None:
         """End the child: SIGTERM, a grace, SIGKILL."""
         self._stopping.set()
+        if not self._has_begun:
+            return  # a stage before its own did not start: there is nothing to wait for
         self._send(signal.SIGTERM)
         try:
             async with asyncio.timeout(self._around.stop_grace_s):
@@ -169,6 +174,27 @@ class ManagedProcess:
             await self._ended.wait()
 
     async def _run_once(self) -> int:
+        """Start the child and return its exit code.
+
+        If log or pid file cannot be written, because the disk is full, that is a death like
+        another: it must not take the supervisor and all other children with it.
+        """
+        self._refusal = ""
+        try:
+            process = await self._start()
+        except OSError as error:
+            self._refusal = f"cannot be started: {error.strerror or error}"
+            self._kill()
+            if self._process is not None:
+                await self._process.wait()
+            return ExitCode.STORAGE
+        code = await process.wait()
+        with suppress(OSError):  # a stale pid file is no process
+            self.spec.pid_file.unlink(missing_ok=True)
+        return code
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        """Start the child and note it. Raises `OSError`, perhaps with the child running."""
         spec = self.spec
         rotate(spec.log_file)
         extra = spec.finish_arguments if self._is_finishing else ()
@@ -187,19 +213,17 @@ class ManagedProcess:
         write_pid_file(spec.pid_file, process.pid)
         if self._stopping.is_set():  # asked while the child was being made
             self._send(signal.SIGTERM)
-        code = await process.wait()
-        spec.pid_file.unlink(missing_ok=True)
-        return code
+        return process
 
     def _has_ended(self, code: int) -> bool:
         """Note an end that is final; return whether it is."""
         was_ready = self.phase is Phase.READY
         if self._stopping.is_set():
-            self._enter(Phase.STOPPED, _how(code))
+            self._enter(Phase.STOPPED, self._how())
         elif code == ExitCode.OK and self.spec.may_finish:
             self._enter(Phase.FINISHED, "finished")
         elif code in HOPELESS and not was_ready and not self.deaths:
-            self._enter(Phase.FAILED, _how(code))
+            self._enter(Phase.FAILED, self._how())
         else:
             return False
         return True
@@ -225,6 +249,9 @@ class ManagedProcess:
 
     def _kill(self) -> None:
         self._send(signal.SIGKILL)
+
+    def _how(self) -> str:
+        return self._refusal or _how(self.exit_code)
 
     def _start_error(self, why: str) -> CommandError:
         last = tail(self.spec.log_file)
@@ -256,8 +283,8 @@ class Supervisor:
         for stage in self._stages:
             for process in stage:
                 tasks.create_task(process.run(), name=process.spec.name)
-            for process in stage:
-                await process.wait_ready()
+            # together: who waits for a peer that has failed must not hide why
+            await asyncio.gather(*(process.wait_ready() for process in stage))
 
     async def watch(self) -> None:
         """Notice when restarted processes are ready again, and bound the logs; never returns."""
@@ -271,7 +298,8 @@ class Supervisor:
             if waited_s >= LOG_CHECK_S:
                 waited_s = 0.0
                 for process in self.processes:
-                    rotate(process.spec.log_file)
+                    with suppress(OSError):  # a full disk, of which the nodes tell: next time
+                        rotate(process.spec.log_file)
 
     async def stop(self) -> None:
         """Stop stage by stage, the last first; within a stage all at once."""

@@ -9,6 +9,7 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 from typing_extensions import override
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from api.exit_codes import ExitCode
 from api.failures import CommandError, Failure, FailureCode
@@ -16,7 +17,14 @@ from api.failures import CommandError, Failure, FailureCode
 MAX_CONNECTIONS: Final = 256
 """Open at once; beyond it the server itself answers 503."""
 
+MAX_OPEN_CONNECTIONS: Final = 2 * MAX_CONNECTIONS
+"""Beyond it a connection is cut at once: each holds a file descriptor."""
+
 KEEP_ALIVE_S: Final = 15
+REQUEST_PATIENCE_S: Final = 20
+"""A connection is cut on which no whole request head came between two looks so far apart: else
+who opens `MAX_CONNECTIONS` and says nothing keeps all others out for ever."""
+
 SHUTDOWN_S: Final = 3
 """What running requests have left when the node stops."""
 
@@ -34,6 +42,34 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave all signals as they are."""
         yield
+
+
+class ImpatientProtocol(H11Protocol):
+    """HTTP on one connection that must be put to use.
+
+    Uvicorn waits for ever: for the first request, and for the rest of a later one.
+    """
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Serve one more connection, if there is room."""
+        super().connection_made(transport)
+        if len(self.connections) > MAX_OPEN_CONNECTIONS:
+            transport.abort()
+            return
+        self._watch(None)
+
+    def _watch(self, seen: object) -> None:
+        self.loop.call_later(REQUEST_PATIENCE_S, self._cut_if_idle, seen)
+
+    def _cut_if_idle(self, seen: object) -> None:
+        """Cut the connection if no request runs, and none came since the last look."""
+        if self not in self.connections:  # gone, or a stream now
+            return
+        if self.cycle is seen and (self.cycle is None or self.cycle.response_complete):
+            self.transport.abort()
+            return
+        self._watch(self.cycle)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -61,7 +97,7 @@ async def serve(app: FastAPI, listener: socket.socket) -> None:
     """Answer on `listener` until cancelled; then let running requests end, and close it."""
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=ImpatientProtocol,
         ws="websockets-sansio",
         lifespan="off",
         log_config=None,

@@ -144,13 +144,13 @@ def test_a_log_within_its_bound_stays(tmp_path: Path) -> None:
 def test_a_log_beyond_its_bound_is_moved_aside_while_a_child_appends(tmp_path: Path) -> None:
     log = tmp_path / "x.log"
     with log.open("ab", buffering=0) as held_by_child:
-        held_by_child.write(b"x" * 11)
+        held_by_child.write(b"oldest" + b"x" * 10)
 
         assert rotate(log, 10)
         held_by_child.write(b"new")
 
     assert log.read_bytes() == b"new"
-    assert (tmp_path / "x.log.1").read_bytes() == b"x" * 11
+    assert (tmp_path / "x.log.1").read_bytes() == b"x" * 10  # the newest, within the bound
 
 
 def test_the_tail_of_a_log_is_its_last_lines(tmp_path: Path) -> None:

@@ -263,6 +263,53 @@ def test_a_child_that_never_comes_up_fails_the_start_with_its_last_words(world: 
     assert "port 80 is taken" in failure.why
 
 
+def test_a_stage_that_fails_ends_the_start_though_later_ones_never_began(world: World) -> None:
+    async def never() -> bool:
+        return False
+
+    stages = [[world.spec("exit(9)", probe=never)], [world.spec(SLEEP, name="later")]]
+
+    async def scenario() -> None:
+        async with asyncio.timeout(10), supervised(stages, world.around()):
+            pytest.fail("must not start")
+
+    with pytest.raises(CommandError, match="child did not start: ended with exit code 9"):
+        asyncio.run(scenario())
+
+
+def test_a_child_that_fails_is_named_though_one_before_it_still_waits(world: World) -> None:
+    async def never() -> bool:
+        return False
+
+    stage = [world.spec(SLEEP, name="waits", probe=never), world.spec("exit(9)", probe=never)]
+
+    async def scenario() -> None:
+        async with asyncio.timeout(10), supervised([stage], world.around(ready_s=60)):
+            pytest.fail("must not start")
+
+    with pytest.raises(CommandError, match="child did not start: ended with exit code 9"):
+        asyncio.run(scenario())
+
+
+def test_a_child_that_cannot_be_noted_is_tried_again_and_ends_no_other(world: World) -> None:
+    async def scenario() -> None:
+        stage = [world.spec(SLEEP, name="other"), world.spec(SLEEP)]
+        async with supervised([stage], world.around()) as supervisor:
+            other, child = supervisor.processes
+            folder = world.folder / ".child.pid.new"
+            folder.mkdir()  # what is to be written there cannot be
+            os.kill(pid_of(child), signal.SIGKILL)
+            await until(lambda: child.deaths >= 2)
+            assert other.pid is not None
+            folder.rmdir()
+            await until(lambda: child.pid is not None)
+
+    asyncio.run(scenario())
+
+    details = [event.detail for event in world.events if event.phase is Phase.RESTARTING]
+    assert any(detail.startswith("cannot be started: Is a directory") for detail in details)
+
+
 def test_a_mistake_that_trying_again_does_not_mend_fails_at_once(world: World) -> None:
     async def never() -> bool:
         return False

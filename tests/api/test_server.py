@@ -5,7 +5,7 @@ import json
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import httpx
@@ -16,7 +16,7 @@ from starlette.websockets import WebSocket
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from api import routes_submit
+from api import routes_submit, server
 from api.failures import CommandError, FailureCode
 from api.node_service import NodeApi
 from api.routes_stream import _send_frames
@@ -216,6 +216,66 @@ def test_a_body_that_does_not_come_is_given_up(
     async def act(host: str) -> None:
         request = f"POST /api/v1/transactions HTTP/1.1\r\nHost: {host}\r\nContent-Length: 9\r\n\r\n"
         assert (await raw(host, request.encode())).startswith(b"HTTP/1.1 408 ")
+
+    with_server(app, act)
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /health HTTP/1.1\r\nHo"])
+def test_a_connection_that_asks_nothing_is_cut(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr(server, "REQUEST_PATIENCE_S", 0.05)
+
+    async def act(host: str) -> None:
+        assert await raw(host, said) == b""
+
+    with_server(app, act)
+
+
+def test_a_request_that_stops_after_an_answered_one_is_cut(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "REQUEST_PATIENCE_S", 0.05)
+
+    async def act(host: str) -> None:
+        whole = f"GET /health/live HTTP/1.1\r\nHost: {host}\r\n\r\n"
+        name, _, port = host.partition(":")
+        reader, writer = await asyncio.open_connection(name, int(port))
+        writer.write((whole + whole[:20]).encode())
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+        with suppress(ConnectionResetError):
+            await reader.read()  # to the end, which would not come
+        writer.close()
+
+    with_server(app, act)
+
+
+def test_a_stream_outlives_the_patience_for_requests(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "REQUEST_PATIENCE_S", 0.01)
+
+    async def act(host: str) -> None:
+        async with connect(f"ws://{host}/stream") as client:
+            await asyncio.sleep(0.1)
+            await (await client.ping())
+
+    with_server(app, act)
+
+
+def test_connections_beyond_the_room_for_them_are_cut_at_once(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "MAX_OPEN_CONNECTIONS", 1)
+
+    async def act(host: str) -> None:
+        address, port = host.split(":")
+        _, first = await asyncio.open_connection(address, int(port))
+        reader, second = await asyncio.open_connection(address, int(port))
+        with suppress(ConnectionResetError):
+            assert await reader.read() == b""
+        first.close()
+        second.close()
 
     with_server(app, act)
 
