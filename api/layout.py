@@ -173,7 +173,7 @@ def load_network(layout: Layout) -> NetworkFile:
                 ExitCode.NOT_RUNNING,
                 f"{layout.root} holds no network",
                 f"{layout.network_file.name}: {error}",
-                "make one with `tanglewatt init DIR`, or name the right folder with --data-dir",
+                "make and start one with `tanglewatt up`, or name the right folder with --data-dir",
             )
         ) from error
 

@@ -86,11 +86,18 @@ _FAILURES: Final = (
         "check the path, the passphrase and that only you may read the file (chmod 600)",
     ),
     (
-        (InvalidAddressError, InvalidSeedError),
+        InvalidAddressError,
         FailureCode.BAD_ARGUMENT,
         ExitCode.USAGE,
-        "not an address, or not a seed",
-        "copy it again, whole",
+        "that is no address",
+        "copy it again, whole: an address begins with tw1 and has 61 characters",
+    ),
+    (
+        InvalidSeedError,
+        FailureCode.BAD_ARGUMENT,
+        ExitCode.USAGE,
+        "these words are no seed",
+        "enter all 24 words again, in their order",
     ),
     (
         (ForeignStoreError, DamagedStoreError),

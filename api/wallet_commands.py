@@ -107,6 +107,7 @@ def balance(
         if as_json:
             put_json(msgspec.to_builtins(answer))
         else:
+            put(address)
             put(f"{shown_amount(answer.eeuro_ueur)} eEuro")
             put(f"{shown_amount(answer.ent_uent)} ENT")
 

@@ -362,11 +362,14 @@ def wallet(server: Server, tmp_path: Path) -> Path:
     return file
 
 
-def test_a_balance_is_shown_in_the_unit_that_people_use(server: Server, wallet: Path) -> None:
+def test_a_balance_is_shown_with_its_address_in_the_unit_that_people_use(
+    server: Server, wallet: Path
+) -> None:
     people = invoke("wallet", "balance", "--wallet", wallet, "--node", server.url)
     programs = invoke("wallet", "balance", "--wallet", wallet, "--node", server.url, "--json")
 
-    assert people.stdout == "1.500000 eEuro\n0.000000 ENT\n"
+    address = encode_address(address_of(read_wallet_public_key(wallet)))
+    assert people.stdout == f"{address}\n1.500000 eEuro\n0.000000 ENT\n"
     assert json.loads(programs.stdout)["eeuro_ueur"] == 1_500_000
 
 
