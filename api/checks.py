@@ -15,6 +15,10 @@ SILENT_INTERVALS: Final = 30
 """After this many the coordinator is taken for stopped: nothing is being confirmed."""
 
 LOW_DISK_BYTES: Final = 2**30
+DAY_MS: Final = 86_400_000
+RENEW_WITHIN_DAYS: Final = 30
+"""A certificate that ends sooner should be renewed: time for a person to come by."""
+
 NO_DISK_BYTES: Final = 64 * 2**20
 """Below it the next commits may fail: stop before they do."""
 
@@ -40,10 +44,12 @@ class Vitals:
     """Whether the data folder's file system can be written."""
 
     free_bytes: int
+    certificate_left_ms: int | None
+    """Wall time until peers refuse the node's certificate; `None` for plain links."""
 
 
 def health_checks(vitals: Vitals) -> tuple[Check, ...]:
-    """Return storage, sync, peers, coordinator, clock and disk, in this order."""
+    """Return storage, sync, peers, coordinator, clock, disk and certificate, in this order."""
     return (
         _storage(vitals),
         _sync(vitals),
@@ -51,6 +57,7 @@ def health_checks(vitals: Vitals) -> tuple[Check, ...]:
         _coordinator(vitals),
         _clock(vitals),
         _disk(vitals),
+        _certificate(vitals),
     )
 
 
@@ -107,3 +114,16 @@ def _disk(vitals: Vitals) -> Check:
     if vitals.free_bytes < LOW_DISK_BYTES:
         return Check("disk", CheckStatus.WARN, detail)
     return Check("disk", CheckStatus.PASS, detail)
+
+
+def _certificate(vitals: Vitals) -> Check:
+    left_ms = vitals.certificate_left_ms
+    if left_ms is None:
+        return Check("certificate", CheckStatus.PASS, "none: links between nodes are plain")
+    if left_ms <= 0:
+        detail = "expired: peers refuse it; renew it with `tanglewatt mesh renew`"
+        return Check("certificate", CheckStatus.FAIL, detail)
+    detail = f"ends in {left_ms // DAY_MS} days, is to be renewed {RENEW_WITHIN_DAYS} days before"
+    if left_ms < RENEW_WITHIN_DAYS * DAY_MS:
+        return Check("certificate", CheckStatus.WARN, detail)
+    return Check("certificate", CheckStatus.PASS, detail)

@@ -22,6 +22,7 @@ from api.records import CoordinatorConfig, Enrolment, NodeConfig, node_part
 from api.server import listen, serve
 from api.service import PeerView
 from coordinator.issuer import Issuer
+from edge.certificates import Credentials, read_credentials
 from edge.clock import Clock
 from edge.journal import Journal
 from edge.key_file import read_key_file, read_passphrase
@@ -128,6 +129,7 @@ async def _opened(
     """Open all that a node stands on, and close it again in the opposite order."""
     genesis = load_genesis(config.node.genesis_file)
     key = read_key_file(config.node.key_file, read_passphrase(config.node.passphrase_file))
+    credentials = _credentials(config, key)
     network = network_id(genesis)
     create_folder(config.node.data_dir)
     clock = Clock(genesis)
@@ -135,7 +137,7 @@ async def _opened(
     try:
         with Journal(config.node.data_dir, network) as journal:
             mesh = await open_mesh(
-                _mesh_config(config, key, network, journal, clock), clock.wall_ms
+                _mesh_config(config, key, credentials, network, journal, clock), clock.wall_ms
             )
             try:
                 link = _link(config, network) if role == "edge" else None
@@ -144,7 +146,10 @@ async def _opened(
                     genesis, CONTRACTS, key, around, _settings(config, role, key.public)
                 )
                 served = _Served(node, config.node.data_dir)
-                card = NodeCard(key.public, config.node.name, role, version("tanglewatt"))
+                ends_at_ms = None if credentials is None else credentials.ends_at_ms
+                card = NodeCard(
+                    key.public, config.node.name, role, version("tanglewatt"), ends_at_ms
+                )
                 answers = NodeApi(served, card, served.peers, sealing_key(key) if link else None)
                 node.executor.observe(_published(answers))
                 app = create_app(answers, (config.http.host, *config.http.hosts))
@@ -172,8 +177,21 @@ def _rng() -> Random:
     return Random(int.from_bytes(os.urandom(32), "big"))
 
 
+def _credentials(config: NodeConfig, key: SigningKey) -> Credentials | None:
+    """Return what the node links up with. An expired certificate still lets it take readings."""
+    tls = config.mesh.tls
+    if tls is None:
+        return None
+    return read_credentials(key, tls.certificate_file, tls.authority_file)
+
+
 def _mesh_config(
-    config: NodeConfig, key: SigningKey, network: bytes, journal: Journal, clock: Clock
+    config: NodeConfig,
+    key: SigningKey,
+    credentials: Credentials | None,
+    network: bytes,
+    journal: Journal,
+    clock: Clock,
 ) -> MeshConfig:
     return MeshConfig(
         listen=config.mesh.listen,
@@ -182,6 +200,8 @@ def _mesh_config(
         peers={PeerId(peer.key): peer.alias for peer in config.mesh.peers},
         network=network,
         epoch=journal.next_epoch(clock.wall_ms()),
+        credentials=credentials,
+        allows_plain=config.mesh.allow_plain,
     )
 
 

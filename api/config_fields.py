@@ -66,8 +66,8 @@ Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:_-]+$", max_length=253)]
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
-Endpoint = Annotated[str, Field(pattern=r"^tcp/[^\s/]+:[0-9]{1,5}$", max_length=300)]
-"""Where Zenoh listens or connects: `tcp/127.0.0.1:7447`."""
+Endpoint = Annotated[str, Field(pattern=r"^(tls|tcp)/[^\s/]+:[0-9]{1,5}$", max_length=300)]
+"""Where Zenoh listens or connects: `tls/10.0.0.5:7447`."""
 
 IntervalMs = Annotated[int, Field(ge=10, le=3_600_000)]
 

@@ -17,16 +17,18 @@ import msgspec
 from api.exit_codes import ExitCode
 from api.failures import CommandError, Failure, FailureCode
 from api.genesis_file import genesis_text
-from api.layout import Layout, NetworkFile, load_network
+from api.layout import COORDINATOR, Layout, NetworkFile, load_network
 from api.network_files import NetworkKeys, configuration_files, make_genesis
 from api.network_plan import NetworkPlan, Wishes
 from api.private_files import PRIVATE, create_file, create_folder, not_writable
 from api.wallet_file import create_wallet
 from coordinator.lock import encode_lock, first_lock
 from devices.sources.recorded import MAX_RECORDING_SIZE, Recording, parse_recording
+from edge.certificates import SERIAL_SIZE, issue_authority, issue_certificate
 from edge.key_file import Cost, write_key_file
 from tangle.codec import encode
 from tangle.errors import InvalidRecordingError
+from tangle.genesis import Genesis, network_id
 from tangle.keys import SEED_SIZE, SigningKey
 from tangle.seeds import ENTROPY_SIZE
 
@@ -74,6 +76,8 @@ def create_network(
     create_file(lock_file, encode_lock(first_lock(genesis)), PRIVATE)
     for file, text in configuration_files(layout, plan, keys, genesis).items():
         create_file(file, text.encode("utf-8"))
+    for file, content in _certificates(layout, plan, keys, genesis, tools.entropy).items():
+        create_file(file, content)
     for name, content in recordings.items():
         create_file(layout.recording_file(name), content)
     if plan.source == "synthetic":
@@ -242,7 +246,29 @@ def _make_keys(
             create_wallet(layout.wallet_file(name), entropy(ENTROPY_SIZE), passphrase, QUICK)
             for name in plan.homes
         ),
+        authority=made(layout.authority_key_file),
     )
+
+
+def _certificates(
+    layout: Layout,
+    plan: NetworkPlan,
+    keys: NetworkKeys,
+    genesis: Genesis,
+    entropy: Callable[[int], bytes],
+) -> dict[Path, bytes]:
+    """Return the certificates of the authority and of all nodes, by path."""
+    now_ms, network = plan.created_at_ms, network_id(genesis)
+    authority = issue_authority(keys.authority, network, now_ms, entropy(SERIAL_SIZE))
+    publics = {COORDINATOR: keys.coordinator_node.public}
+    publics |= {place.name: key.public for place, key in zip(plan.edges, keys.edges, strict=True)}
+    nodes = {
+        layout.certificate_file(name): issue_certificate(
+            keys.authority, authority, public, now_ms, entropy(SERIAL_SIZE)
+        )
+        for name, public in publics.items()
+    }
+    return {layout.authority_file: authority, **nodes}
 
 
 def _remove(entry: Path) -> None:

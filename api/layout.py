@@ -4,9 +4,10 @@ network.json     what `init` made: names of edges and homes, source, time scale
 genesis.json     genesis for people and programs; genesis.bin its canonical bytes
 passphrase       opens every key file here, mode 0600
 operator.key     the voter who may sponsor new devices
+authority.key    signs the certificates of nodes; authority.pem its own certificate
 broker/          broker.toml
-coordinator/     coordinator.toml, node.key, coordinator.key, coordinator.lock, data/
-edge-1/ …        node.toml, node.key, data/
+coordinator/     coordinator.toml, node.key, node.pem, coordinator.key, coordinator.lock, data/
+edge-1/ …        node.toml, node.key, node.pem, data/
 homes/NAME/      meter.toml, meter.key, wallet.key, recording.csv, data/
 logs/ run/       logs, pid files and locks of `up`
 """
@@ -85,6 +86,16 @@ class Layout:
         return self.root / "operator.key"
 
     @property
+    def authority_key_file(self) -> Path:
+        """Key that signs the certificates of nodes."""
+        return self.root / "authority.key"
+
+    @property
+    def authority_file(self) -> Path:
+        """Certificate of that key."""
+        return self.root / "authority.pem"
+
+    @property
     def coordinator_folder(self) -> Path:
         """Of the coordinator."""
         return self.root / COORDINATOR
@@ -127,6 +138,18 @@ class Layout:
     def edge_folder(self, name: str) -> Path:
         """Return the folder of an edge node."""
         return self.root / name
+
+    def node_folder(self, name: str) -> Path:
+        """Return the folder of a node: of the coordinator, or of an edge node."""
+        return self.coordinator_folder if name == COORDINATOR else self.edge_folder(name)
+
+    def node_key_file(self, name: str) -> Path:
+        """Return the key file of a node."""
+        return self.node_folder(name) / "node.key"
+
+    def certificate_file(self, name: str) -> Path:
+        """Return the certificate of a node."""
+        return self.node_folder(name) / "node.pem"
 
     def edge_config(self, name: str) -> Path:
         """Return the TOML file of an edge node."""

@@ -12,7 +12,14 @@ from typing import Final
 
 import typer
 
-from api import explore_commands, key_commands, network_commands, proof_commands, wallet_commands
+from api import (
+    explore_commands,
+    key_commands,
+    mesh_commands,
+    network_commands,
+    proof_commands,
+    wallet_commands,
+)
 from api.options import AsJson, add_command, typer_app
 from api.talk import put, put_json
 
@@ -75,6 +82,7 @@ app.add_typer(wallet_commands.app, name="wallet")
 app.add_typer(key_commands.devices, name="device")
 app.add_typer(key_commands.keys, name="key")
 app.add_typer(proof_commands.app, name="proof")
+app.add_typer(mesh_commands.app, name="mesh")
 add_command(app, "version", version)
 
 

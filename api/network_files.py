@@ -36,6 +36,9 @@ class NetworkKeys:
     members: tuple[PublicKey, ...]
     """Of the wallets."""
 
+    authority: SigningKey
+    """By which the nodes' certificates are signed."""
+
 
 def make_genesis(plan: NetworkPlan, keys: NetworkKeys) -> Genesis:
     """Return the genesis of the network: its nodes, its operator, its members and their eEuro.
@@ -75,6 +78,7 @@ def configuration_files(
         sections: dict[str, Section | Sequence[Mapping[str, Scalar]]] = {
             "node": _identity(layout, file.parent, place.name, "node.key"),
             "mesh": _mesh(places, publics, at),
+            "mesh.tls": _tls(layout, file.parent, place.name),
             "http": {"host": place.host, "port": place.http_port},
             "mqtt": _mqtt(plan),
         }
@@ -113,9 +117,16 @@ def _mesh(places: Sequence[NodePlace], publics: Sequence[PublicKey], at: int) ->
     }
 
 
+def _tls(layout: Layout, folder: Path, name: str) -> dict[str, Scalar]:
+    return {
+        "certificate_file": layout.certificate_file(name).name,
+        "authority_file": os.path.relpath(layout.authority_file, folder),
+    }
+
+
 def _endpoint(place: NodePlace) -> str:
     host = f"[{place.host}]" if ":" in place.host else place.host
-    return f"tcp/{host}:{place.mesh_port}"
+    return f"tls/{host}:{place.mesh_port}"
 
 
 def _mqtt(plan: NetworkPlan) -> dict[str, Scalar]:

@@ -98,6 +98,8 @@ class NodeCard:
     """`edge` or `coordinator`."""
 
     version: str
+    certificate_ends_at_ms: int | None
+    """Wall time; `None` for a node with plain links."""
 
 
 class NodeApi:
@@ -146,7 +148,8 @@ class NodeApi:
         core, peers = self._node.core, self._peers()
         parameters = self._node.genesis.parameters
         disk = os.statvfs(self._node.folder)
-        ledger_ms = self._node.now().ledger_ms - core.confirmed_at_ms
+        now, ends_at_ms = self._node.now(), self._card.certificate_ends_at_ms
+        ledger_ms = now.ledger_ms - core.confirmed_at_ms
         vitals = Vitals(
             behind=core.latest_index - core.confirmed_index,
             quiet_ms=ledger_ms // parameters.time_scale,
@@ -157,6 +160,7 @@ class NodeApi:
             connected=sum(one.is_connected for one in peers),
             is_writable=not disk.f_flag & os.ST_RDONLY,
             free_bytes=disk.f_bavail * disk.f_frsize,
+            certificate_left_ms=None if ends_at_ms is None else ends_at_ms - now.wall_ms,
         )
         return health_checks(vitals)
 

@@ -24,6 +24,22 @@ def create_file(file: Path, data: bytes, mode: int = READABLE) -> None:
         raise not_writable(file, error) from error
 
 
+def replace_file(file: Path, data: bytes) -> None:
+    """Write a file durably; who reads it sees the old one or the new. Raises `CommandError`."""
+    draft = file.with_name(f".{file.name}.new")
+    try:
+        draft.unlink(missing_ok=True)
+        create_file(draft, data)
+        draft.replace(file)
+        folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise not_writable(file, error) from error
+
+
 def create_folder(folder: Path) -> None:
     """Create a folder that only its owner enters; one that exists stays. Raises `CommandError`."""
     try:

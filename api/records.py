@@ -53,12 +53,28 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
+class Tls:
+    """Section `mesh.tls`: by what a node proves itself to its peers, and tells who is one."""
+
+    certificate_file: AbsolutePath
+    """PEM; of the node's own key."""
+
+    authority_file: AbsolutePath
+    """PEM; of those who sign the certificates of peers."""
+
+
+@dataclass(frozen=True, slots=True)
 class Mesh:
     """Section `mesh`: where gossip listens, whom it calls, whom it believes."""
 
     listen: tuple[Endpoint, ...] = (f"tcp/{LOOPBACK}:{DEFAULT_MESH_PORT}",)
     connect: tuple[Endpoint, ...] = ()
     peers: tuple[Peer, ...] = ()
+    allow_plain: bool = False
+    """Lets `tcp/` endpoints leave this machine, where frames are signed but anyone reads them."""
+
+    tls: Tls | None = None
+    """Without it, links are plain."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from tangle.errors import (
     DamagedStoreError,
     ForeignStoreError,
     InvalidAddressError,
+    InvalidCertificateError,
+    InvalidEndpointError,
     InvalidError,
     InvalidKeyFileError,
     InvalidProofError,
@@ -78,6 +80,20 @@ def failure_of(error: TanglewattError) -> Failure:
 
 
 _FAILURES: Final = (
+    (
+        InvalidCertificateError,
+        FailureCode.BAD_CERTIFICATE,
+        ExitCode.NOT_AUTHORISED,
+        "a certificate cannot be used",
+        "make it anew with `tanglewatt mesh renew`, where authority.key is",
+    ),
+    (
+        InvalidEndpointError,
+        FailureCode.BAD_VALUE,
+        ExitCode.BAD_CONFIGURATION,
+        "an endpoint of the mesh cannot be used",
+        "correct mesh.listen or mesh.connect",
+    ),
     (
         InvalidKeyFileError,
         FailureCode.BAD_KEY_FILE,

@@ -14,6 +14,7 @@ from typing import Final
 
 import structlog
 
+from edge.certificates import Credentials
 from edge.frames import (
     Body,
     Frame,
@@ -24,7 +25,7 @@ from edge.frames import (
     verify_signed_frame,
 )
 from edge.hand_over import Limit, Parcel
-from edge.links import open_links
+from edge.links import Security, open_links
 from edge.wire import Wire
 from tangle.effects import PeerId
 from tangle.errors import InvalidError
@@ -41,13 +42,10 @@ log: Final = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class MeshConfig:
-    """Who a node is, where it listens and whom it knows.
-
-    Links are plain TCP. Certificates of both sides, for `tls/HOST:PORT`, will be one more field.
-    """
+    """Who a node is, where it listens and whom it knows."""
 
     listen: tuple[str, ...]
-    """Endpoints `tcp/HOST:PORT`; none for a node that only connects."""
+    """Endpoints `tls/HOST:PORT` or `tcp/HOST:PORT`; none for a node that only connects."""
 
     connect: tuple[str, ...]
     """Endpoints of peers; a link serves both directions, so one side is enough."""
@@ -61,6 +59,12 @@ class MeshConfig:
 
     epoch: int
     """Larger than at any earlier start of this node, or its peers take its frames for old ones."""
+
+    credentials: Credentials | None = None
+    """For mutual TLS; `None` for plain links."""
+
+    allows_plain: bool = False
+    """Plain links may leave this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +114,11 @@ async def open_mesh(config: MeshConfig, wall_ms: Callable[[], int]) -> "Mesh":
     """Join the mesh; whoever opens it closes it.
 
     Raises:
-        InvalidEndpointError: An endpoint is not of the form `tcp/HOST:PORT`.
+        InvalidEndpointError: An endpoint breaks a rule of `edge.links.verify_endpoint`.
         ListenError: An endpoint is in use, or is not of this machine.
     """
-    session = await asyncio.to_thread(open_links, config.listen, config.connect)
+    security = Security(config.credentials, frozenset(config.peers), config.allows_plain)
+    session = await asyncio.to_thread(open_links, config.listen, config.connect, security)
     return Mesh(config, Wire(session, config.network, PeerId(config.key.public)), wall_ms)
 
 

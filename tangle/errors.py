@@ -16,6 +16,7 @@
     │   ├── ForeignStoreError            a data file of another network or another key
     │   ├── DamagedStoreError            a data file that is not what was written
     │   ├── InvalidKeyFileError          a key file that is open to others, damaged or shut
+    │   ├── InvalidCertificateError      a certificate that does not let its node link up
     │   ├── InvalidAddressError          text that is no address
     │   ├── InvalidSeedError             words, or a path, that lead to no key
     │   ├── InvalidRequestError          what a client of the HTTP API must not send
@@ -107,6 +108,10 @@ class DamagedStoreError(InvalidError):
 
 class InvalidKeyFileError(InvalidError):
     """A key file that others can read, that is damaged, or that the passphrase does not open."""
+
+
+class InvalidCertificateError(InvalidError):
+    """A certificate that is none, of another key than the node's own, or of another authority."""
 
 
 class InvalidAddressError(InvalidError):

@@ -161,7 +161,7 @@ def nonce_of(transaction: Transaction) -> bytes:
 
 def api_of(node: SmallNode, sealing_key: bytes | None = None) -> NodeApi:
     """Return the adapter over `node`, told of its effects."""
-    card = NodeCard(EDGE.public, "south", "edge", "1.2.3")
+    card = NodeCard(EDGE.public, "south", "edge", "1.2.3", None)
     api = NodeApi(node, card, lambda: node.known_peers, sealing_key)
     node.told = api.publish
     return api

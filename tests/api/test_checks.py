@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from api.checks import (
+    DAY_MS,
     LATE_INTERVALS,
     LOW_DISK_BYTES,
     MAX_BEHIND,
@@ -24,6 +25,7 @@ WELL = Vitals(
     connected=3,
     is_writable=True,
     free_bytes=LOW_DISK_BYTES,
+    certificate_left_ms=30 * DAY_MS,
 )
 
 
@@ -55,6 +57,10 @@ def test_a_node_alone_by_configuration_is_well() -> None:
         ({"free_bytes": LOW_DISK_BYTES - 1}, "disk", "warn", "bytes free"),
         ({"free_bytes": NO_DISK_BYTES}, "disk", "warn", f"{NO_DISK_BYTES} bytes free"),
         ({"free_bytes": NO_DISK_BYTES - 1}, "disk", "fail", f"{NO_DISK_BYTES} are needed"),
+        ({"certificate_left_ms": None}, "certificate", "pass", "links between nodes are plain"),
+        ({"certificate_left_ms": 30 * DAY_MS - 1}, "certificate", "warn", "ends in 29 days"),
+        ({"certificate_left_ms": 1}, "certificate", "warn", "ends in 0 days"),
+        ({"certificate_left_ms": 0}, "certificate", "fail", "tanglewatt mesh renew"),
     ],
 )
 def test_one_value_out_of_bounds_shows_in_its_check_alone(

@@ -427,7 +427,7 @@ def test_the_process_is_live_and_the_node_ready(app: FastAPI) -> None:
 
     assert ready == get(app, "/health")
     names = [check["name"] for check in ready["checks"]]
-    assert names == ["storage", "sync", "peers", "coordinator", "clock", "disk"]
+    assert names == ["storage", "sync", "peers", "coordinator", "clock", "disk", "certificate"]
 
 
 def test_a_node_that_stopped_confirming_is_not_ready_and_still_live(

@@ -79,6 +79,7 @@ def test_every_command_that_was_asked_for_is_there() -> None:
         "key show",
         "proof get",
         "proof verify",
+        "mesh renew",
     }
 
 

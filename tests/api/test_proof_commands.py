@@ -230,7 +230,7 @@ class Elsewhere(NodeApi):
 def test_a_node_that_proves_something_else_is_found_out(
     node: SmallNode, payment: str, asked: str
 ) -> None:
-    lying = Elsewhere(node, NodeCard(ALICE.public, "south", "edge", "1"), lambda: (), None)
+    lying = Elsewhere(node, NodeCard(ALICE.public, "south", "edge", "1", None), lambda: (), None)
     lying.other = _id(payment)
 
     result = get(create_app(lying), asked)
