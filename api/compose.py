@@ -75,6 +75,7 @@ class _Served:
 
     def peers(self) -> tuple[PeerView, ...]:
         announced = self.node.executor.announced
+        standings, now_ms = self.node.executor.standings, self.node.clock.wall_ms()
         return tuple(
             PeerView(
                 one.peer,
@@ -82,6 +83,8 @@ class _Served:
                 one.is_connected,
                 one.last_frame_wall_ms,
                 announced.get(one.peer),
+                standings.points(one.peer, now_ms),
+                standings.banned_until_ms(one.peer, now_ms),
             )
             for one in self.node.mesh.peers()
         )

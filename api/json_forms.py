@@ -258,6 +258,8 @@ class PeerJson:
     connected: bool
     last_heard_ms: int | None
     confirmed_index: int | None
+    standing: int
+    banned_until_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)

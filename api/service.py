@@ -188,6 +188,12 @@ class PeerView:
     confirmed_index: int | None
     """The last milestone it said it had applied."""
 
+    standing: int
+    """0 to 100; lowered by what it signed and the rules forbid."""
+
+    banned_until_ms: int | None
+    """Wall clock; `None` while it is heard."""
+
 
 @dataclass(frozen=True, slots=True)
 class Proved:

@@ -172,7 +172,13 @@ def device_json(view: DeviceView) -> DeviceJson:
 def peer_json(view: PeerView) -> PeerJson:
     """Return the JSON form of a peer."""
     return PeerJson(
-        view.peer.hex(), view.alias, view.is_connected, view.last_heard_ms, view.confirmed_index
+        view.peer.hex(),
+        view.alias,
+        view.is_connected,
+        view.last_heard_ms,
+        view.confirmed_index,
+        view.standing,
+        view.banned_until_ms,
     )
 
 

@@ -23,6 +23,7 @@ from edge.frames import (
 )
 from edge.journal import Journal
 from edge.mesh import PeerStatus
+from edge.standing import Standings
 from tangle.effects import (
     Attached,
     Confirmed,
@@ -60,6 +61,10 @@ class Gossip(Protocol):
         """Return the configured peers, in order of configuration."""
         ...
 
+    def ban(self, peer: PeerId, until_wall_ms: int) -> None:
+        """Drop what `peer` sends, until then."""
+        ...
+
 
 class Executor:
     """One node's hands. Synchronous: one call is one durable commit, and nothing interleaves."""
@@ -68,11 +73,13 @@ class Executor:
         self.core = core
         self.journal = journal
         self.counts: Counter[str] = Counter()
-        """`attached`, `confirmed`, `misbehaved`, `dropped`, `expired`, `requested`, `answered`."""
+        """`attached`, `confirmed`, `misbehaved`, `banned`, `dropped`, `expired`, `requested`,
+        `answered`."""
 
         self.announced: dict[PeerId, int] = {}
         """Last milestone that each peer said it had applied."""
 
+        self.standings = Standings()
         self._gossip = gossip
         self._rng = rng
         self._observers: list[Observer] = []
@@ -86,10 +93,12 @@ class Executor:
         effects: list[Effect] = []
         requests: list[tuple[PeerId, Request]] = []
         for peer, body in frames:
+            if self._is_banned(peer, now):
+                continue
             match body:
                 case Transactions():
                     for data in body.items:
-                        effects += self.core.receive(peer, data, now)
+                        effects += self._receive(peer, data, now)
                 case Heartbeat():
                     self.announced[peer] = body.confirmed_index
                     said = (body.confirmed_index, TransactionId(body.confirmed_id))
@@ -100,6 +109,31 @@ class Executor:
         self.carry_out(effects, now)
         for peer, request in requests:
             self._answer(peer, request)
+
+    def _is_banned(self, peer: PeerId, now: Instant) -> bool:
+        return self.standings.banned_until_ms(peer, now.wall_ms) is not None
+
+    def _receive(self, peer: PeerId, data: bytes, now: Instant) -> list[Effect]:
+        """Hand one transaction to the core; a sender banned meanwhile is heard no more."""
+        if self._is_banned(peer, now):
+            return []
+        effects = self.core.receive(peer, data, now)
+        for effect in effects:
+            if isinstance(effect, Misbehaved):
+                self._lower(effect, now)
+        return effects
+
+    def _lower(self, effect: Misbehaved, now: Instant) -> None:
+        until_ms = self.standings.lower(effect.peer, effect.error, now.wall_ms)
+        if until_ms is not None:
+            self.counts["banned"] += 1
+            self._gossip.ban(effect.peer, until_ms)
+            _log.warning(
+                "peer banned",
+                peer=effect.peer.hex(),
+                for_s=(until_ms - now.wall_ms) // 1_000,
+                error=str(effect.error),
+            )
 
     def heartbeat(self, version: str) -> Heartbeat:
         """Return what this node says of itself: where it stands, and some of its tips.

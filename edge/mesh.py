@@ -28,7 +28,7 @@ from edge.hand_over import Limit, Parcel
 from edge.links import Security, open_links
 from edge.wire import Wire
 from tangle.effects import PeerId
-from tangle.errors import InvalidError
+from tangle.errors import BannedSenderError, InvalidError
 from tangle.keys import SigningKey
 
 BATCH_LIMIT: Final = Limit(frames=64, size=2**20)
@@ -108,6 +108,7 @@ class _Tally:
     frames_in: int = 0
     directed_out: int = 0
     refused: int = 0
+    banned_until_ms: int = 0
 
 
 async def open_mesh(config: MeshConfig, wall_ms: Callable[[], int]) -> "Mesh":
@@ -178,6 +179,10 @@ class Mesh:
         tally.directed_out += 1
         self._post(peer, body)
 
+    def ban(self, peer: PeerId, until_wall_ms: int) -> None:
+        """Drop what names `peer` as its sender until then, before its signature is checked."""
+        self._tallies[peer].banned_until_ms = until_wall_ms
+
     def peers(self) -> tuple[PeerStatus, ...]:
         """Return the configured peers, in order of configuration."""
         now_ms = self._wall_ms()
@@ -225,6 +230,7 @@ class Mesh:
         try:
             signed = decode_frame(data)
             sender = PeerId(signed.frame.sender)
+            self._verify_not_banned(sender)
             frame = verify_signed_frame(signed, self._config.network, self._senders)
             if sender == self._own_id:
                 return None
@@ -236,6 +242,13 @@ class Mesh:
         tally.last_frame_wall_ms = self._wall_ms()
         tally.frames_in += 1
         return frame
+
+    def _verify_not_banned(self, sender: PeerId) -> None:
+        tally = self._tallies.get(sender)
+        if tally is not None and self._wall_ms() < tally.banned_until_ms:
+            raise BannedSenderError(
+                f"sender {sender.hex()} is banned until {tally.banned_until_ms} ms"
+            )
 
     def _refuse(self, sender: PeerId | None, error: InvalidError) -> None:
         reason = type(error).__name__

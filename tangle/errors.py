@@ -25,6 +25,7 @@
     │   │   ├── UnknownSenderError
     │   │   ├── ForeignFrameError
     │   │   ├── ForgedFrameError
+    │   │   ├── BannedSenderError
     │   │   └── ReplayedFrameError
     │   ├── RecoveryRefusedError         answers that make no lock for a coordinator
     │   └── InvalidProofError            a proof that does not prove
@@ -144,6 +145,10 @@ class ForeignFrameError(InvalidFrameError):
 
 class ForgedFrameError(InvalidFrameError):
     """A frame whose signature is not by the sender it names."""
+
+
+class BannedSenderError(InvalidFrameError):
+    """A frame of a sender that is not heard for a while, for what it sent before."""
 
 
 class ReplayedFrameError(InvalidFrameError):

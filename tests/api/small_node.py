@@ -42,7 +42,7 @@ ALICE: Final = SigningKey(b"a" * 32)
 BOB: Final = SigningKey(b"b" * 32)
 STRANGER: Final = SigningKey(b"s" * 32)
 METER: Final = SigningKey(b"m" * 32)
-PEER: Final = PeerView(PeerId(b"p" * 32), "north", True, START_MS, 0)
+PEER: Final = PeerView(PeerId(b"p" * 32), "north", True, START_MS, 0, 100, None)
 
 GENESIS: Final = Genesis(
     "test-net",

@@ -380,6 +380,8 @@ def test_peers_are_shown(app: FastAPI) -> None:
             "connected": True,
             "last_heard_ms": START_MS,
             "confirmed_index": 0,
+            "standing": 100,
+            "banned_until_ms": None,
         }
     ]
 

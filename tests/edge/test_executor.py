@@ -12,6 +12,7 @@ from edge.executor import Executor
 from edge.frames import Body, Heartbeat, Request, Transactions
 from edge.journal import Journal
 from edge.mesh import PeerStatus
+from edge.standing import FIRST_BAN_MS, FULL_STANDING
 from tangle.effects import Attached, Confirmed, Effect, Expired, Misbehaved, PeerId
 from tangle.errors import MalformedBytesError, StorageError
 from tangle.node import NodeCore
@@ -30,6 +31,7 @@ class FakeGossip:
     directed: list[tuple[PeerId, Body]] = field(default_factory=list)
     durable_at_broadcast: list[int] = field(default_factory=list)
     connected: tuple[PeerId, ...] = (ALICE, BOB)
+    bans: list[tuple[PeerId, int]] = field(default_factory=list)
 
     def broadcast(self, body: Body) -> None:
         self.broadcasts.append(body)
@@ -37,6 +39,9 @@ class FakeGossip:
 
     def send(self, peer: PeerId, body: Body) -> None:
         self.directed.append((peer, body))
+
+    def ban(self, peer: PeerId, until_wall_ms: int) -> None:
+        self.bans.append((peer, until_wall_ms))
 
     def peers(self) -> tuple[PeerStatus, ...]:
         return tuple(PeerStatus(peer, "", 0, 0, 0, 0, True) for peer in self.connected)
@@ -221,7 +226,9 @@ def test_observers_hear_of_everything_once_it_is_durable(stage: Stage) -> None:
 def test_a_flood_of_bad_bytes_fills_no_log(
     stage: Stage, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stage.executor.hear([(ALICE, Transactions((b"\xc0",) * 64)) for _ in range(16)], NOW)
+    misbehaved = Misbehaved(ALICE, MalformedBytesError("a test"))
+
+    stage.executor.carry_out([misbehaved] * 1_024, NOW)
 
     assert stage.executor.counts["misbehaved"] == 1_024
     assert capsys.readouterr().out.count("misbehaved ") == 11
@@ -235,3 +242,28 @@ def test_expiry_and_misbehaviour_are_counted(stage: Stage) -> None:
     )
 
     assert stage.executor.counts == {"expired": 1, "misbehaved": 1}
+
+
+def test_who_sends_what_is_invalid_is_banned_and_heard_no_more(stage: Stage) -> None:
+    good = MAKE.transaction(EDGE, 0, (G, H))
+    junk = Transactions((b"\xc0",) * 6)
+    ask = Request((TransactionId(b"?" * 32),))
+
+    stage.executor.hear([(ALICE, junk), (ALICE, Transactions((good.data,))), (ALICE, ask)], NOW)
+    stage.executor.hear([(BOB, Transactions((good.data,)))], NOW)
+
+    assert stage.executor.counts["misbehaved"] == 5
+    assert stage.executor.counts["banned"] == 1
+    assert stage.gossip.bans == [(ALICE, NOW.wall_ms + FIRST_BAN_MS)]
+    assert stage.executor.counts["attached"] == 1
+    assert stage.executor.standings.points(BOB, NOW.wall_ms) == FULL_STANDING
+
+
+def test_a_ban_ends_and_the_peer_is_heard_again(stage: Stage) -> None:
+    good = MAKE.transaction(EDGE, 0, (G, H))
+    stage.executor.hear([(ALICE, Transactions((b"\xc0",) * 5))], NOW)
+
+    stage.executor.hear([(ALICE, Transactions((good.data,)))], at(FIRST_BAN_MS - 1))
+    stage.executor.hear([(ALICE, Transactions((good.data,)))], at(FIRST_BAN_MS))
+
+    assert stage.executor.counts["attached"] == 1

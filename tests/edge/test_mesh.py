@@ -288,6 +288,23 @@ def test_what_an_intruder_sends(
     run(scenario)
 
 
+def test_a_banned_peer_is_not_heard_until_its_ban_ends() -> None:
+    async def scenario() -> None:
+        async with intruded(configs()[0]) as (alice, put):
+            alice.ban(BOB, system_wall_ms() + 600_000)
+            for data in (GOOD, FORGED):
+                put(data)
+            while sum(alice.counters().refused.values()) < 2:
+                await alice.receive(system_wall_ms() + POLL_MS)
+            alice.ban(BOB, 0)
+            put(LAST)
+
+            assert await hear(alice, marker("last")) == [(BOB, marker("last"))]
+            assert alice.counters().refused == {"BannedSenderError": 2}
+
+    run(scenario)
+
+
 def test_each_reason_is_logged_once_for_each_peer_and_once_for_all_strangers() -> None:
     async def scenario() -> None:
         other = sign_frame(SigningKey(b"o" * 32), NETWORK, 1, 10, marker("other"))
