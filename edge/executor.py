@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from edge.admission import Admission
 from edge.entries import Arrival, Batch, FormedBatch, TakenReading
 from edge.frames import (
     MAX_HEARTBEAT_TIPS,
@@ -36,6 +37,7 @@ from tangle.effects import (
     PeerId,
     Requested,
 )
+from tangle.errors import InvalidError
 from tangle.node import NodeCore
 from tangle.outcomes import State
 from tangle.transaction import TransactionId
@@ -73,13 +75,14 @@ class Executor:
         self.core = core
         self.journal = journal
         self.counts: Counter[str] = Counter()
-        """`attached`, `confirmed`, `misbehaved`, `banned`, `dropped`, `expired`, `requested`,
-        `answered`."""
+        """`attached`, `confirmed`, `misbehaved`, `banned`, `dropped`, `overflowed`, `expired`,
+        `requested`, `answered`."""
 
         self.announced: dict[PeerId, int] = {}
         """Last milestone that each peer said it had applied."""
 
         self.standings = Standings()
+        self.admission = Admission(core)
         self._gossip = gossip
         self._rng = rng
         self._observers: list[Observer] = []
@@ -89,7 +92,10 @@ class Executor:
         self._observers.append(observer)
 
     def hear(self, frames: Iterable[tuple[PeerId, Body]], now: Instant) -> None:
-        """Handle what peers said, all in one commit, then answer their requests."""
+        """Handle what peers said, all in one commit, then answer their requests.
+
+        Transactions wait in the fair queue, of which each call serves one turn; see `is_busy`.
+        """
         effects: list[Effect] = []
         requests: list[tuple[PeerId, Request]] = []
         for peer, body in frames:
@@ -98,7 +104,7 @@ class Executor:
             match body:
                 case Transactions():
                     for data in body.items:
-                        effects += self._receive(peer, data, now)
+                        effects += self._arrive(peer, data, now)
                 case Heartbeat():
                     self.announced[peer] = body.confirmed_index
                     said = (body.confirmed_index, TransactionId(body.confirmed_id))
@@ -106,12 +112,32 @@ class Executor:
                     effects += self.core.heartbeat(peer, said, tips, now)
                 case Request():
                     requests.append((peer, body))
+        for queued in self.admission.turn():
+            effects += self._receive(queued.peer, queued.data, now)
         self.carry_out(effects, now)
         for peer, request in requests:
             self._answer(peer, request)
 
     def _is_banned(self, peer: PeerId, now: Instant) -> bool:
         return self.standings.banned_until_ms(peer, now.wall_ms) is not None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something waits that a further call of `hear` would serve at once."""
+        return self.admission.is_busy
+
+    def _arrive(self, peer: PeerId, data: bytes, now: Instant) -> list[Effect]:
+        """Let one transaction wait for its turn; what is no transaction has none."""
+        if self._is_banned(peer, now):
+            return []
+        if self.admission.is_catching_up():
+            return self._receive(peer, data, now)
+        try:
+            gone = self.admission.offer(peer, data)
+        except InvalidError:
+            return self._receive(peer, data, now)  # the core says what is wrong with it
+        self.counts["overflowed"] += len(gone)
+        return [Dropped(one.tx_id, "the queue is full") for one in gone]
 
     def _receive(self, peer: PeerId, data: bytes, now: Instant) -> list[Effect]:
         """Hand one transaction to the core; a sender banned meanwhile is heard no more."""
@@ -128,6 +154,7 @@ class Executor:
         if until_ms is not None:
             self.counts["banned"] += 1
             self._gossip.ban(effect.peer, until_ms)
+            self.admission.forget(effect.peer)
             _log.warning(
                 "peer banned",
                 peer=effect.peer.hex(),
@@ -219,9 +246,11 @@ class Executor:
         return index is None or index >= core.confirmed_index
 
     def _request(self, effect: Requested, now: Instant) -> None:
-        """Look in the own journal first: what is there is too old for the core."""
+        """Look here first: what waits its turn is hastened, what is journalled is too old."""
         absent = []
         for tx_id in effect.tx_ids:
+            if tx_id in self.core.graph or self.admission.hasten(tx_id):
+                continue
             stored = self.journal.transaction(tx_id)
             if stored is None:
                 absent.append(tx_id)

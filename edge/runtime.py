@@ -135,6 +135,8 @@ class EdgeNode:
             deadline_ms = self.core.next_deadline_ms()
             latest_ms = self.clock.wall_ms() + HEARTBEAT_MS
             until_ms = latest_ms if deadline_ms is None else min(deadline_ms, latest_ms)
+            if self.executor.is_busy:
+                until_ms = 0  # look what else has come, and serve the next turn
             frames = await self.mesh.receive(until_ms)
             now = self.clock.instant()
             self.executor.hear(frames, now)

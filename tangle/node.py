@@ -116,6 +116,11 @@ class NodeCore:
         """The state, to be read only."""
         return self._ledger
 
+    @property
+    def waiting(self) -> WaitingRoom:
+        """What waits for its parents, to be read only."""
+        return self._waiting
+
     def row(self, key: bytes) -> bytes | None:
         """Return a row of the ledger's state."""
         return self._ledger.rows.get(key)
@@ -133,6 +138,10 @@ class NodeCore:
     def pending(self, tx_id: TransactionId) -> Verified | None:
         """Return a solid transaction that no milestone references yet."""
         return self._window.bodies.get(tx_id)
+
+    def pending_of(self, issuer: PublicKey) -> int:
+        """Return how many solid transactions of `issuer` no milestone references yet."""
+        return self._window.issuers[issuer]
 
     def is_known(self, tx_id: TransactionId) -> bool:
         """Return whether the id needs no second look: solid, waiting or held."""
@@ -487,10 +496,5 @@ class NodeCore:
 def _confirmed(judged: Judgement, milestone_id: TransactionId) -> Confirmed:
     diff = judged.diff
     return Confirmed(
-        diff.index,
-        milestone_id,
-        diff.timestamp_ms,
-        diff.outcomes,
-        diff.changes,
-        diff.state_root,
+        diff.index, milestone_id, diff.timestamp_ms, diff.outcomes, diff.changes, diff.state_root
     )

@@ -1,10 +1,12 @@
 """The recent tangle: graph, weights and pending bodies, as deep as the rules look back."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from tangle.genesis import Parameters
 from tangle.graph import Graph
+from tangle.keys import PublicKey
 from tangle.outcomes import State
 from tangle.restored import StoredVertex
 from tangle.transaction import TransactionId
@@ -33,6 +35,9 @@ class Window:
         self.weights = CumulativeWeights(self.graph)
         self.bodies: dict[TransactionId, Verified] = {}
         """Every solid transaction that no milestone references yet, milestones included."""
+        self.issuers: Counter[PublicKey] = Counter()
+        """How many of those each key issued; no key has 0."""
+
         self._expired: set[TransactionId] = set()
         self._restore(recent)
         self._mark_expired(confirmed_index)
@@ -50,7 +55,7 @@ class Window:
         """Add a transaction whose parents are here."""
         self.graph.attach(verified.tx_id, verified.transaction.parents, verified.size_bytes, now_ms)
         self.weights.add(verified.tx_id)
-        self.bodies[verified.tx_id] = verified
+        self._keep(verified)
 
     def reference(
         self, milestone: Verified, ordered: Sequence[TransactionId], index: int, now_ms: int
@@ -70,9 +75,8 @@ class Window:
         )
         self.weights.add(milestone.tx_id)
         for tx_id in ordered:
-            del self.bodies[tx_id]
-            self._expired.discard(tx_id)
-        self.bodies[milestone.tx_id] = milestone
+            self._release(tx_id)
+        self._keep(milestone)
         expired = self._mark_expired(index)
         self._drop_hopeless(index)
         self.weights.forget(self.graph.forget(index - self._kept_depth))
@@ -101,8 +105,18 @@ class Window:
         for tx_id in reversed(hopeless):  # children first: they reach at least as far back
             self.weights.drop(tx_id)
             self.graph.drop(tx_id)
-            del self.bodies[tx_id]
-            self._expired.discard(tx_id)
+            self._release(tx_id)
+
+    def _keep(self, verified: Verified) -> None:
+        self.bodies[verified.tx_id] = verified
+        self.issuers[verified.transaction.issuer] += 1
+
+    def _release(self, tx_id: TransactionId) -> None:
+        issuer = self.bodies.pop(tx_id).transaction.issuer
+        self.issuers[issuer] -= 1
+        if not self.issuers[issuer]:
+            del self.issuers[issuer]
+        self._expired.discard(tx_id)
 
     def _restore(self, recent: Iterable[StoredVertex]) -> None:
         """Put back what is journalled; it was verified before it was."""
@@ -118,4 +132,4 @@ class Window:
             self.graph.restore(stored, parents, verified.size_bytes, index)
             self.weights.add(stored.tx_id)
             if is_pending:
-                self.bodies[stored.tx_id] = verified
+                self._keep(verified)

@@ -217,7 +217,7 @@ def test_observers_hear_of_everything_once_it_is_durable(stage: Stage) -> None:
     stage.executor.hear([(ALICE, Transactions((issued.data,)))], at(10))
 
     kinds = [type(effect) for effect in seen]
-    assert kinds == [Attached, Misbehaved, Attached, Confirmed]
+    assert kinds == [Misbehaved, Attached, Attached, Confirmed]
     assert durable == [1, 2]
     assert stage.executor.counts["misbehaved"] == 1
     assert stage.executor.counts["confirmed"] == 1
