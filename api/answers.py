@@ -26,6 +26,7 @@ class InfoAnswer(msgspec.Struct, frozen=True):
     tips: Amount = 0
     pending: Amount = 0
     version: str = ""
+    work_per_byte: Amount = 0
     halted: bool | str | dict[str, object] | None = None
     """Why it stopped confirming; nothing or false while it confirms."""
 
@@ -34,6 +35,8 @@ class TipsAnswer(msgspec.Struct, frozen=True):
     """`GET /api/v1/tips`: two parents for a new transaction, hexadecimal."""
 
     parents: Annotated[tuple[str, ...], msgspec.Meta(min_length=2, max_length=2)]
+    more_bits: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
+    """Work asked of the issuer beyond the network's: the wallet does it, not the node."""
 
 
 class TransactionAnswer(msgspec.Struct, frozen=True):

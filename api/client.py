@@ -93,9 +93,9 @@ class NodeClient:
         """Return who the node is and how far it has confirmed."""
         return self._get("/api/v1/info", InfoAnswer)
 
-    def tips(self) -> TipsAnswer:
-        """Return two parents for a new transaction."""
-        return self._get("/api/v1/tips", TipsAnswer)
+    def tips(self, issuer: str) -> TipsAnswer:
+        """Return two parents for a new transaction of `issuer` (hex), and what work it needs."""
+        return self._get(f"/api/v1/tips?issuer={issuer}", TipsAnswer)
 
     def devices(self) -> DevicesAnswer:
         """Return the registered devices and what is confirmed of each."""

@@ -11,6 +11,7 @@ from api.exit_codes import ExitCode
 from api.failures import CommandError, Failure, FailureCode
 from api.sequence_file import reserve_sequence
 from tangle.address import address_of, encode_address
+from tangle.codec import encode
 from tangle.keys import SigningKey
 from tangle.outcomes import State
 from tangle.transaction import (
@@ -21,6 +22,7 @@ from tangle.transaction import (
     sign,
     transaction_id,
 )
+from tangle.work import find_nonce, required_bits
 
 POLL_S: Final = 0.25
 DECIMALS: Final = 6
@@ -64,7 +66,8 @@ def issue(client: NodeClient, issuer: Issuer, operation: Operation, network: str
             )
         )
     own = client.address(encode_address(address_of(issuer.key.public)))
-    parents = sorted(TransactionId(bytes.fromhex(one)) for one in client.tips().parents)
+    tips = client.tips(issuer.key.public.hex())
+    parents = sorted(TransactionId(bytes.fromhex(one)) for one in tips.parents)
     transaction = Transaction(
         version=VERSION,
         network=bytes.fromhex(info.network),
@@ -74,25 +77,33 @@ def issue(client: NodeClient, issuer: Issuer, operation: Operation, network: str
         issued_at_ms=info.ledger_time_ms,
         payload=operation,
     )
-    client.submit(
-        {
-            "fields": {
-                "version": transaction.version,
-                "network": transaction.network.hex(),
-                "parents": [parent.hex() for parent in transaction.parents],
-                "issuer": transaction.issuer.hex(),
-                "sequence": transaction.sequence,
-                "issued_at_ms": transaction.issued_at_ms,
-                "payload": {
-                    "type": "operation",
-                    "contract": operation.contract,
-                    "call": operation.call.hex(),
-                },
-            },
-            "signature": sign(transaction, issuer.key).hex(),
-        }
-    )
+    item = _item(transaction, operation, issuer.key)
+    if tips.more_bits:  # the node works as much as the network asks, and no more
+        base = required_bits(len(encode(transaction)), info.work_per_byte)
+        nonce = find_nonce(transaction_id(transaction), base + tips.more_bits)
+        item["nonce"] = nonce.hex()
+    client.submit(item)
     return transaction_id(transaction).hex()
+
+
+def _item(transaction: Transaction, operation: Operation, key: SigningKey) -> dict[str, object]:
+    """Return a signed transaction as JSON, without work."""
+    return {
+        "fields": {
+            "version": transaction.version,
+            "network": transaction.network.hex(),
+            "parents": [parent.hex() for parent in transaction.parents],
+            "issuer": transaction.issuer.hex(),
+            "sequence": transaction.sequence,
+            "issued_at_ms": transaction.issued_at_ms,
+            "payload": {
+                "type": "operation",
+                "contract": operation.contract,
+                "call": operation.call.hex(),
+            },
+        },
+        "signature": sign(transaction, key).hex(),
+    }
 
 
 def wait_final(client: NodeClient, tx_id: str, timeout_s: float) -> TransactionAnswer:

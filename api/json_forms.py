@@ -55,6 +55,8 @@ class TipsJson:
 
     parents: tuple[str, str]
     milestone_index: int
+    more_bits: int
+    """Work that this door asks of the named issuer now, beyond the network's; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from api.stream import Hub, Subscription, events_of
 from devices.reading import decode_reading
 from edge.entries import Counts, StoredTransaction
 from edge.journal import Journal
+from edge.local_difficulty import LocalDifficulty
 from edge.sealing import open_sealed
 from edge.spans import size
 from tangle.accounts import (
@@ -38,13 +39,16 @@ from tangle.accounts import (
     sequence_window,
 )
 from tangle.address import Address
+from tangle.codec import encode
 from tangle.contracts import Rules
 from tangle.effects import Effect, Instant
 from tangle.genesis import Genesis
 from tangle.keys import PublicKey
 from tangle.node import NodeCore
 from tangle.outcomes import Applied, Ignored, NoValue, State, state_of
-from tangle.transaction import Transaction, TransactionId
+from tangle.transaction import IssuerWitness, Transaction, TransactionId, transaction_id
+from tangle.verification import parse
+from tangle.work import required_bits
 
 T = TypeVar("T")
 
@@ -126,6 +130,7 @@ class NodeApi:
         self._sealing_key = sealing_key
         self._applied = AppliedReadings(sealing_key)
         self._hub = Hub()
+        self._difficulty = LocalDifficulty()
 
     def publish(self, effect: Effect) -> None:
         """Tell every listener of one effect; the runtime calls it when the effect is durable."""
@@ -168,9 +173,22 @@ class NodeApi:
         """Return two distinct parents, ascending. Raises `NoTipsError`."""
         return self._node.select_parents()
 
+    def more_bits(self, issuer: PublicKey) -> int:
+        """Return the work this door asks of `issuer` now, beyond the network's, in bits."""
+        return self._difficulty.more_bits(issuer, self._node.now().wall_ms)
+
     async def submit(self, data: bytes) -> Submitted:
         """Take in canonical bytes; durable when it returns."""
+        parsed = parse(data)
+        issuer, now_ms = parsed.transaction.issuer, self._node.now().wall_ms
+        is_counted = parsed.milestone is None and not self._node.core.is_known(parsed.tx_id)
+        if is_counted and isinstance(parsed.witness, IssuerWitness):
+            base = required_bits(parsed.size_bytes, self.rules.work_per_byte)
+            nonce = parsed.witness.nonce
+            self._difficulty.verify(issuer, parsed.tx_id, nonce, base, now_ms)
         tx_id = await self._node.submit(data)
+        if is_counted:
+            self._difficulty.taken(issuer, now_ms)
         state = self._node.core.state(tx_id)
         if state is None:  # referenced already: the same bytes came before
             stored = await self._node.read(lambda journal: journal.transaction(tx_id))
@@ -179,6 +197,9 @@ class NodeApi:
 
     async def work(self, transaction: Transaction) -> bytes:
         """Return a nonce with the work that `transaction` needs."""
+        base = required_bits(len(encode(transaction)), self.rules.work_per_byte)
+        issuer, now_ms = transaction.issuer, self._node.now().wall_ms
+        self._difficulty.verify(issuer, transaction_id(transaction), None, base, now_ms)
         return await self._node.work(transaction)
 
     async def transaction(self, tx_id: TransactionId) -> TransactionView | None:

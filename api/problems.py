@@ -11,7 +11,12 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from tangle.errors import DamagedStoreError, InvalidError, UnavailableError
+from tangle.errors import (
+    DamagedStoreError,
+    InvalidError,
+    MoreWorkNeededError,
+    UnavailableError,
+)
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -54,6 +59,16 @@ class Problem:
     """Stable, for programs: `MALFORMED_BYTES`, `NOT_FOUND`."""
 
 
+@dataclass(frozen=True, slots=True)
+class WorkProblem(Problem):
+    """This door asks more work of who sends much."""
+
+    bits_found: int
+    bits_asked: int
+    retry_after_s: int
+    """After which what was found is enough, if its issuer sends nothing else."""
+
+
 def problem(code: str, status: int, detail: str) -> Problem:
     """Return a problem; a long detail is cut."""
     if len(detail) > MAX_DETAIL_LENGTH:
@@ -66,10 +81,15 @@ def problem_of(error: InvalidError | UnavailableError) -> Problem:
     """Return what a client is told of one of our own errors.
 
     The code is the error's name: `MissingWorkError` is `MISSING_WORK`. What is invalid is 400,
-    what is unavailable 503.
+    what is unavailable 503, and 429 for an issuer of whom more work is asked.
     """
     words = _WORDS.findall(type(error).__name__.removesuffix("Error"))
     code = "_".join(words).upper()
+    if isinstance(error, MoreWorkNeededError):
+        plain = problem(code, HTTPStatus.TOO_MANY_REQUESTS, str(error))
+        after_s = max(RETRY_AFTER_S, -(-error.retry_ms // 1_000))
+        said = (plain.type, plain.title, plain.status, plain.detail, plain.code)
+        return WorkProblem(*said, error.bits_found, error.bits_asked, after_s)
     status = 400 if isinstance(error, InvalidError) else 503
     return problem(code, status, str(error))
 
@@ -90,6 +110,8 @@ def problem_response(problem: Problem, content: bytes | None = None) -> Response
     response = Response(body, problem.status, media_type=PROBLEM_TYPE)
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    if isinstance(problem, WorkProblem):
+        response.headers["Retry-After"] = str(problem.retry_after_s)
     return response
 
 

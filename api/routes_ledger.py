@@ -28,6 +28,7 @@ from api.views import (
 from tangle.address import decode_address
 from tangle.errors import InvalidRequestError
 from tangle.hashing import HASH_SIZE
+from tangle.keys import KEY_SIZE, PublicKey
 from tangle.transaction import MAX_INTEGER, TransactionId
 
 BYTES_TYPE: Final = "application/octet-stream"
@@ -44,11 +45,14 @@ async def get_info(service: Service) -> InfoJson:
 
 
 @router.get("/tips", operation_id="getTips")
-async def get_tips(service: Service) -> TipsJson:
+async def get_tips(service: Service, issuer: str | None = None) -> TipsJson:
     """Return two parents for a new transaction; 503 while the node has none."""
+    more_bits = 0
+    if issuer is not None:
+        more_bits = service.more_bits(PublicKey(from_hex(issuer, "issuer", size=KEY_SIZE)))
     first, second = service.select_parents()
     info = await service.info()
-    return TipsJson((first.hex(), second.hex()), info.confirmed_index)
+    return TipsJson((first.hex(), second.hex()), info.confirmed_index, more_bits)
 
 
 @router.get(

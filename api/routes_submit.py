@@ -73,7 +73,7 @@ router = APIRouter(prefix=API, tags=["ledger"], responses=PROBLEMS)
     "/transactions",
     operation_id="postTransactions",
     response_model=ResultsJson,
-    responses={400: {"model": RefusedAllJson}, 503: {"model": RefusedAllJson}},
+    responses={status: {"model": RefusedAllJson} for status in (400, 429, 503)},
     openapi_extra={"requestBody": _REQUEST_BODY},
 )
 async def post_transactions(request: Request, service: Service) -> Response:

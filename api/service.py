@@ -225,6 +225,10 @@ class NodeService(Protocol):
         """Return two distinct parents, ascending. Raises `NoTipsError`."""
         ...
 
+    def more_bits(self, issuer: PublicKey) -> int:
+        """Return the work this door asks of `issuer` now, beyond the network's, in bits."""
+        ...
+
     async def submit(self, data: bytes) -> Submitted:
         """Take in canonical bytes; durable when it returns. The same bytes again are no error.
 
@@ -235,7 +239,11 @@ class NodeService(Protocol):
         ...
 
     async def work(self, transaction: Transaction) -> bytes:
-        """Return a nonce with the work that `transaction` needs, computed off the loop."""
+        """Return a nonce with the work that `transaction` needs, computed off the loop.
+
+        Raises:
+            MoreWorkNeededError: This door asks for more than the network does: for the client.
+        """
         ...
 
     async def transaction(self, tx_id: TransactionId) -> TransactionView | None:

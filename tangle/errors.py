@@ -38,6 +38,7 @@
         ├── UnknownIssuerError
         ├── QueueFullError
         ├── NotProvableError         what a node cannot prove now
+        ├── MoreWorkNeededError          a door asks more of who sends much
         ├── ListenError                  an endpoint that cannot be listened on now
         ├── MeshClosedError
         └── StorageError                 a disk or a data folder that cannot be used now
@@ -193,6 +194,19 @@ class QueueFullError(UnavailableError):
 
 class NotProvableError(UnavailableError):
     """What no milestone settles yet, or what this node no longer keeps the evidence of."""
+
+
+class MoreWorkNeededError(UnavailableError):
+    """Work that suffices for the network, and not for this door while its issuer sends so much."""
+
+    def __init__(
+        self, message: str, bits_found: int = 0, bits_asked: int = 0, retry_ms: int = 1_000
+    ) -> None:
+        super().__init__(message)
+        self.bits_found = bits_found
+        self.bits_asked = bits_asked
+        self.retry_ms = retry_ms
+        """Wall time after which what was found is enough, if nothing else comes."""
 
 
 class ListenError(UnavailableError):

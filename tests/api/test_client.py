@@ -22,7 +22,7 @@ from api.genesis_file import genesis_text
 from api.issuing import Issuer, issue, parse_amount, shown_amount, wait_final
 from api.main import app
 from api.sequence_file import USABLE, reserve_sequence
-from api.submissions import Unworked, parse_json
+from api.submissions import Complete, Unworked, parse_json
 from api.wallet_file import create_wallet, read_wallet_public_key
 from edge.key_file import Cost, write_key_file
 from energy.transfer import Transfer, TransferEeuro, TransferEnt, transfer_operation
@@ -30,7 +30,9 @@ from tangle.accounts import NO_ADDRESS
 from tangle.address import address_of, encode_address
 from tangle.genesis import genesis_hash
 from tangle.keys import SigningKey, verify
-from tangle.transaction import preimage, transaction_id
+from tangle.transaction import IssuerWitness, preimage, transaction_id
+from tangle.verification import parse
+from tangle.work import leading_zero_bits, required_bits
 from tests.api.small_node import GENESIS
 from tests.api.small_node import NETWORK as NETWORK_ID
 
@@ -68,7 +70,8 @@ def server() -> Iterator[Server]:
 
     class Handler(BaseHTTPRequestHandler):
         def _answer(self) -> None:
-            status, body = told.answers.get(self.path, (404, {"detail": "unknown"}))
+            path = self.path.partition("?")[0]
+            status, body = told.answers.get(path, (404, {"detail": "unknown"}))
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(data)))
@@ -207,6 +210,25 @@ def test_an_operation_is_signed_here_and_worked_there(ready: Server, tmp_path: P
     assert transaction.payload == operation
     assert transaction_id(transaction).hex() == tx_id
     verify(KEY.public, preimage(transaction), item.signature)
+
+
+def test_the_wallet_does_the_work_itself_where_a_door_asks_for_more(
+    ready: Server, tmp_path: Path
+) -> None:
+    ready.answers["/api/v1/info"] = (200, INFO | {"work_per_byte": 1})
+    parents = {"parents": ["22" * 32, "11" * 32], "more_bits": 3}
+    ready.answers["/api/v1/tips"] = (200, parents)
+    operation = transfer_operation(TransferEeuro(address_of(bytes(32)), 5))
+
+    issue(NodeClient(ready.url), Issuer(KEY, tmp_path / "next"), operation, NETWORK)
+
+    (posted,) = ready.posted
+    (item,) = parse_json(json.dumps(posted).encode())
+    assert isinstance(item, Complete)
+    parsed = parse(item.data)
+    assert isinstance(parsed.witness, IssuerWitness)
+    bits = required_bits(parsed.size_bytes, 1) + 3
+    assert leading_zero_bits(parsed.tx_id, parsed.witness.nonce) >= bits
 
 
 def test_nothing_is_signed_for_another_network(ready: Server, tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def test_tips_are_two_ascending_parents(node: SmallNode, app: FastAPI) -> None:
     tips = get(app, "/api/v1/tips")
 
     first, second = node.select_parents()
-    assert tips == {"parents": [first.hex(), second.hex()], "milestone_index": 0}
+    assert tips == {"parents": [first.hex(), second.hex()], "milestone_index": 0, "more_bits": 0}
 
 
 def test_a_pending_transaction_is_shown_decoded(node: SmallNode, app: FastAPI) -> None:

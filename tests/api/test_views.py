@@ -7,7 +7,7 @@ from api.plain import plain_call
 from api.problems import MAX_DETAIL_LENGTH, http_problem, problem_of
 from api.views import payload_json
 from tangle import errors
-from tangle.errors import InvalidError, TanglewattError, UnavailableError
+from tangle.errors import InvalidError, MoreWorkNeededError, TanglewattError, UnavailableError
 from tangle.transaction import Operation
 
 
@@ -57,7 +57,8 @@ def test_what_is_invalid_is_400_and_what_is_unavailable_503(
 
     problem = problem_of(error)
 
-    assert problem.status == (400 if isinstance(error, InvalidError) else 503)
+    unavailable = 429 if isinstance(error, MoreWorkNeededError) else 503
+    assert problem.status == (400 if isinstance(error, InvalidError) else unavailable)
     assert problem.detail == "what was said"
 
 
