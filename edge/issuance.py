@@ -57,6 +57,11 @@ class Issuance:
                 self._pending[stored.tx_id] = decode(stored.data).transaction.sequence
         executor.observe(self._observe)
 
+    @property
+    def pending_ids(self) -> tuple[TransactionId, ...]:
+        """What this node issued and no milestone references yet, in order."""
+        return tuple(self._pending)
+
     def view(self) -> View:
         """Return the tangle as tip selection sees it now."""
         core = self._core

@@ -17,6 +17,7 @@ from edge.load import LoadMeter
 from edge.mesh import Mesh
 from edge.metering import Metering
 from edge.mqtt import MeterLink
+from edge.promoting import Promoting
 from tangle.contracts import Contracts
 from tangle.effects import Attached, Effect
 from tangle.errors import StorageError
@@ -80,6 +81,7 @@ class EdgeNode:
         self.executor = Executor(self.core, self.journal, self.mesh, around.rng)
         self.load = LoadMeter()
         self.issuance = Issuance(self.executor, key, self.clock, around.rng, self.load)
+        self.promoting = Promoting(self.executor, self.issuance, self.clock)
         self.metering = (
             None
             if around.link is None
@@ -105,6 +107,7 @@ class EdgeNode:
             group.create_task(self._hear())
             group.create_task(self._beat())
             group.create_task(self._watch_failure())
+            group.create_task(self.promoting.run())
             if self.metering is not None:
                 group.create_task(self.metering.run())
             for service in services:
