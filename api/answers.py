@@ -45,6 +45,8 @@ class TransactionAnswer(msgspec.Struct, frozen=True):
     id: str
     state: str
     reason: str | None = None
+    waits_for: str | None = "a milestone"
+    """Of one that is not final: approval, milestone, backlog, parents …"""
 
 
 class RefusalAnswer(msgspec.Struct, frozen=True):

@@ -73,6 +73,10 @@ class _Served:
     async def read(self, query: Callable[[Journal], T]) -> T:
         return query(self.node.journal)
 
+    def queued(self, tx_id: TransactionId) -> bytes | None:
+        found = self.node.executor.admission.get(tx_id)
+        return None if found is None else found.data
+
     def peers(self) -> tuple[PeerView, ...]:
         announced = self.node.executor.announced
         standings, now_ms = self.node.executor.standings, self.node.clock.wall_ms()

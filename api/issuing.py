@@ -123,7 +123,7 @@ def wait_final(client: NodeClient, tx_id: str, timeout_s: float) -> TransactionA
                     FailureCode.NOT_CONFIRMED,
                     ExitCode.TIMED_OUT,
                     f"transaction {tx_id} is {answer.state} after {timeout_s:.0f} s",
-                    "no milestone has referenced it yet",
+                    f"no milestone has referenced it yet; it waits for {answer.waits_for}",
                     f"look again with: tanglewatt explore {tx_id}",
                 )
             )

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from api.problems import Problem
 from api.service import CheckStatus
 from tangle.outcomes import Reason, State
+from tip_selection.outlook import WaitsFor
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +157,23 @@ class TransactionJson:
     milestone_index: int | None
     """Milestone that references it."""
 
-    attached_at_ms: int
-    """Wall clock of this node."""
+    waits_for: WaitsFor | None
+    """`None` for what is final."""
+
+    missing: list[str]
+    """Parents that this node does not have."""
+
+    expected_index: int | None
+    """Milestone that may be expected to reference it."""
+
+    expected_at_ms: int | None
+    """Ledger time of that milestone, if the coordinator keeps its beat."""
+
+    confidence: int | None
+    """Percent; `None` unless asked for and known."""
+
+    attached_at_ms: int | None
+    """Wall clock of this node; `None` while it is not attached."""
 
     cumulative_weight: int | None
     bytes: str

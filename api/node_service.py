@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Protocol, TypeVar
 
 from api.applied_readings import AppliedReadings, Tally
@@ -22,6 +23,7 @@ from api.service import (
     TransactionView,
 )
 from api.stream import Hub, Subscription, events_of
+from api.transaction_views import Confidences, aside_view, attached_view
 from devices.reading import decode_reading
 from edge.entries import Counts, StoredTransaction
 from edge.journal import Journal
@@ -83,6 +85,10 @@ class RunningNode(Protocol):
         """Return two distinct parents, ascending. Raises `NoTipsError`."""
         ...
 
+    def queued(self, tx_id: TransactionId) -> bytes | None:
+        """Return the bytes of what waits in the fair queue."""
+        ...
+
     async def work(self, transaction: Transaction) -> bytes:
         """Return a nonce for `transaction`, computed off the loop."""
         ...
@@ -131,6 +137,7 @@ class NodeApi:
         self._applied = AppliedReadings(sealing_key)
         self._hub = Hub()
         self._difficulty = LocalDifficulty()
+        self._confidences = Confidences(Random(self._card.key))
 
     def publish(self, effect: Effect) -> None:
         """Tell every listener of one effect; the runtime calls it when the effect is durable."""
@@ -202,23 +209,16 @@ class NodeApi:
         self._difficulty.verify(issuer, transaction_id(transaction), None, base, now_ms)
         return await self._node.work(transaction)
 
-    async def transaction(self, tx_id: TransactionId) -> TransactionView | None:
-        """Return one attached transaction, or `None`."""
+    async def transaction(
+        self, tx_id: TransactionId, *, with_confidence: bool = False
+    ) -> TransactionView | None:
+        """Return one transaction, attached or waiting, or `None`."""
         stored = await self._node.read(lambda journal: journal.transaction(tx_id))
+        core = self._node.core
         if stored is None:
-            return None
-        core, outcome = self._node.core, stored.outcome
-        vertex = core.graph.get(tx_id)
-        return TransactionView(
-            tx_id,
-            stored.data,
-            self._state(tx_id, stored),
-            outcome.reason if isinstance(outcome, Ignored) else None,
-            () if vertex is None else tuple(vertex.children),
-            stored.milestone_index,
-            stored.attached_at_ms,
-            None if vertex is None else core.weights.weight(tx_id),
-        )
+            return aside_view(core, tx_id, self._node.queued(tx_id))
+        likely = self._confidences.of(core, tx_id) if with_confidence else None
+        return attached_view(core, stored, self._state(tx_id, stored), self._node.now(), likely)
 
     async def milestone(self, index: int | None) -> MilestoneView | None:
         """Return the milestone of `index`, or the last applied one."""

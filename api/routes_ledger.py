@@ -62,13 +62,13 @@ async def get_tips(service: Service, issuer: str | None = None) -> TipsJson:
     response_model=TransactionJson,
 )
 async def get_transaction(
-    service: Service, request: Request, tx_id: str
+    service: Service, request: Request, tx_id: str, *, confidence: bool = False
 ) -> TransactionJson | Response:
     """Return one transaction, or with `Accept: application/octet-stream` its canonical bytes."""
     wanted = TransactionId(from_hex(tx_id, "transaction id", size=HASH_SIZE))
-    view = await service.transaction(wanted)
+    view = await service.transaction(wanted, with_confidence=confidence)
     if view is None:
-        raise HTTPException(404, f"transaction {tx_id}: this node has never attached it")
+        raise HTTPException(404, f"transaction {tx_id}: this node does not have it")
     if request.headers.get("accept", "").strip().lower() == BYTES_TYPE:
         return Response(view.data, media_type=BYTES_TYPE)
     return transaction_json(view, service.rules.contracts)

@@ -13,6 +13,7 @@ from tangle.keys import PublicKey
 from tangle.outcomes import Reason, State
 from tangle.proven import Proven
 from tangle.transaction import Transaction, TransactionId
+from tip_selection.outlook import WaitsFor
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +100,26 @@ class TransactionView:
     milestone_index: int | None
     """Milestone that references it."""
 
-    attached_at_ms: int
-    """Wall clock of this node."""
+    attached_at_ms: int | None
+    """Wall clock of this node; `None` while it is not attached."""
 
     cumulative_weight: int | None
-    """`None` for what the node no longer keeps in memory."""
+    """`None` for what the node does not keep in memory."""
+
+    waits_for: WaitsFor | None = None
+    """`None` for what is final."""
+
+    missing: tuple[TransactionId, ...] = ()
+    """Parents this node does not have."""
+
+    expected_index: int | None = None
+    """Of the milestone that may be expected to reference it."""
+
+    expected_at_ms: int | None = None
+    """Ledger time of that milestone, if the coordinator keeps its beat."""
+
+    confidence: int | None = None
+    """Percent; `None` unless it was asked for and is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,8 +262,10 @@ class NodeService(Protocol):
         """
         ...
 
-    async def transaction(self, tx_id: TransactionId) -> TransactionView | None:
-        """Return one transaction, or `None` if this node has never attached it."""
+    async def transaction(
+        self, tx_id: TransactionId, *, with_confidence: bool = False
+    ) -> TransactionView | None:
+        """Return one transaction, or `None` if this node does not have it."""
         ...
 
     async def milestone(self, index: int | None) -> MilestoneView | None:

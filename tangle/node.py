@@ -75,7 +75,7 @@ class NodeCore:
         self.graph = self._window.graph
         self.weights = self._window.weights
         self._waiting = WaitingRoom()
-        self._holding = HoldingRoom()
+        self.holding = HoldingRoom()
         self._inbox = MilestoneInbox()
         self._milestone_due_ms: int | None = None
 
@@ -109,7 +109,7 @@ class NodeCore:
     @property
     def waiting_count(self) -> int:
         """Transactions that are not solid yet, or not admitted yet."""
-        return len(self._waiting) + len(self._holding)
+        return len(self._waiting) + len(self.holding)
 
     @property
     def ledger(self) -> Ledger:
@@ -151,7 +151,7 @@ class NodeCore:
         """When to call `tick`, wall time; `None` for never."""
         deadlines = (
             self._waiting.next_deadline_ms(),
-            self._holding.next_deadline_ms(),
+            self.holding.next_deadline_ms(),
             self._milestone_due_ms,
         )
         return min((at for at in deadlines if at is not None), default=None)
@@ -188,7 +188,7 @@ class NodeCore:
         else:
             # What is held or waits is not durable: it is judged anew, as if it came first here.
             self._verify_attachable(verified, now)
-            self._holding.take(verified.tx_id)
+            self.holding.take(verified.tx_id)
         return self._admit(Arrival(verified, OWN), now)
 
     def heartbeat(
@@ -233,7 +233,7 @@ class NodeCore:
     def tick(self, now: Instant) -> list[Effect]:
         """Do what time has made due: repeat requests, admit what was ahead of the clock."""
         effects: list[Effect] = []
-        for arrival in self._holding.take_due(now.wall_ms):
+        for arrival in self.holding.take_due(now.wall_ms):
             effects += self._admit(arrival, now)
         again, hopeless = self._waiting.overdue(now.wall_ms)
         if again:
@@ -276,7 +276,7 @@ class NodeCore:
     # Admission: may it come in now?
 
     def _is_kept_aside(self, tx_id: TransactionId) -> bool:
-        return tx_id in self._waiting or tx_id in self._holding or tx_id in self._inbox
+        return tx_id in self._waiting or tx_id in self.holding or tx_id in self._inbox
 
     def _ahead_ms(self, issued_at_ms: int, now: Instant) -> int:
         """Return by how much ledger time a claim exceeds what the network tolerates."""
@@ -320,7 +320,7 @@ class NodeCore:
             is_registered = self._is_registered(verified.transaction.issuer)
             if ahead_ms > 0 or not is_registered:
                 due_ms = self._due_ms(ahead_ms, now) if ahead_ms > 0 else None
-                evicted = self._holding.hold(arrival, due_ms)
+                evicted = self.holding.hold(arrival, due_ms)
                 return [Dropped(one, "the room for what is early is full") for one in evicted]
         effects = self._enter([arrival], now)
         return effects + self._advance(now)
@@ -346,7 +346,7 @@ class NodeCore:
                 effects += self._let_go(tx_id, "above an entry point")
                 effects.append(Dropped(tx_id, "it approves a forgotten root"))
                 continue
-            held = [kept for one in missing if (kept := self._holding.take(one)) is not None]
+            held = [kept for one in missing if (kept := self.holding.take(one)) is not None]
             if held:
                 queue.extendleft([arrival, *held])  # what was held enters first
                 continue
@@ -448,7 +448,7 @@ class NodeCore:
     def _pursue(self, arrival: Arrival, missing: list[TransactionId], now: Instant) -> list[Effect]:
         """Get what the next milestone needs, wherever it is: held here, or at the peers."""
         self._waiting.need(missing)
-        held = [kept for one in missing if (kept := self._holding.take(one)) is not None]
+        held = [kept for one in missing if (kept := self.holding.take(one)) is not None]
         effects = self._enter(held, now)
         absent = [one for one in missing if not self.is_known(one)]
         peer = None if arrival.sender == OWN else arrival.sender
@@ -472,13 +472,13 @@ class NodeCore:
             *map(Expired, expired),
         ]
         effects += self._enter(self._waiting.release(milestone_id), now)
-        for stranger in self._holding.take_strangers():
+        for stranger in self.holding.take_strangers():
             effects += self._admit_again(stranger, now)
         return effects
 
     def _admit_again(self, arrival: Arrival, now: Instant) -> list[Effect]:
         if not self._is_registered(arrival.verified.transaction.issuer):
-            self._holding.hold(arrival, None)
+            self.holding.hold(arrival, None)
             return []
         return self._enter([arrival], now)
 

@@ -93,6 +93,14 @@ class WaitingRoom:
         """How many transactions are being asked for."""
         return len(self._requests)
 
+    def get(self, tx_id: TransactionId) -> Arrival | None:
+        """Return one that waits."""
+        return self._arrivals.get(tx_id)
+
+    def missing(self, tx_id: TransactionId) -> tuple[TransactionId, ...]:
+        """Return the parents that it waits for, ascending; none if it does not wait."""
+        return tuple(sorted(self._missing.get(tx_id, ())))
+
     def is_needed(self, tx_id: TransactionId) -> bool:
         """Return whether a milestone needs `tx_id`."""
         return tx_id in self._needed
@@ -237,6 +245,14 @@ class HoldingRoom:
 
     def __len__(self) -> int:
         return len(self._arrivals)
+
+    def get(self, tx_id: TransactionId) -> Arrival | None:
+        """Return one that is held."""
+        return self._arrivals.get(tx_id)
+
+    def is_early(self, tx_id: TransactionId) -> bool:
+        """Return whether a held one waits for its time, and not for a registration."""
+        return self._due_ms[tx_id] is not None
 
     def hold(self, arrival: Arrival, due_ms: int | None) -> list[TransactionId]:
         """Keep one until wall time `due_ms` (`None`: until a milestone registers its issuer).

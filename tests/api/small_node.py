@@ -80,6 +80,7 @@ class SmallNode:
         self.known_peers: tuple[PeerView, ...] = (PEER,)
         self.told: Callable[[Effect], None] = lambda _effect: None
         self.worked = 0
+        self.in_queue: dict[TransactionId, bytes] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -103,6 +104,9 @@ class SmallNode:
         newest = [vertex.tx_id for vertex in self.core.graph.vertices()][-2:]
         first, second = sorted(newest)
         return first, second
+
+    def queued(self, tx_id: TransactionId) -> bytes | None:
+        return self.in_queue.get(tx_id)
 
     async def work(self, transaction: Transaction) -> bytes:
         self.worked += 1

@@ -104,7 +104,7 @@ def test_what_a_milestone_approves_is_not_held_back_for_its_time() -> None:
     early = MAKE.transaction(EDGE, 0, (G, H), issued_at_ms=START_MS + AHEAD_MS)
     source.receive(ALICE, early.data, at(AHEAD_MS))
     issued = milestone(source, (early.tx_id,), 10)
-    core._holding = HoldingRoom(limit=0)
+    core.holding = HoldingRoom(limit=0)
     core.receive(BOB, issued.data, at(10))
 
     core.receive(BOB, early.data, at(10))
