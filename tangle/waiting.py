@@ -20,6 +20,8 @@ REQUEST_TIMEOUT_MS: Final = 1_000
 """Wall time after which a missing transaction is asked for again, from someone else."""
 MAX_REQUESTS: Final = 65_536
 """Beyond these only what something waits for is asked for, and that is bounded by the room."""
+MAX_REPEATS: Final = 2_048
+"""Requests repeated in one call: a flood of orphans must not keep a node from its milestones."""
 MAX_REQUEST_TRIES: Final = 20
 """After which what waits for it is given up, unless a milestone needs it."""
 
@@ -205,10 +207,15 @@ class WaitingRoom:
         return next((request.due_ms for request in self._requests.values()), None)
 
     def overdue(self, now_ms: int) -> tuple[list[TransactionId], list[TransactionId]]:
-        """Return requests to repeat, and those to give up: nobody answered often enough."""
+        """Return requests to repeat, and those to give up: nobody answered often enough.
+
+        At most `MAX_REPEATS` of both; the rest stays due, the oldest first.
+        """
         again: list[TransactionId] = []
         hopeless: list[TransactionId] = []
-        while self._requests and next(iter(self._requests.values())).due_ms <= now_ms:
+        while self._requests and len(again) + len(hopeless) < MAX_REPEATS:
+            if next(iter(self._requests.values())).due_ms > now_ms:
+                break
             tx_id, request = self._requests.popitem(last=False)
             if not self.is_wanted(tx_id):
                 continue  # only a heartbeat named it: the next one will again, if it is still a tip

@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from tangle.effects import PeerId
 from tangle.transaction import TransactionId
 from tangle.verification import Verified
-from tangle.waiting import MAX_REQUEST_TRIES, REQUEST_TIMEOUT_MS, Arrival, HoldingRoom, WaitingRoom
+from tangle.waiting import (
+    MAX_REPEATS,
+    MAX_REQUEST_TRIES,
+    REQUEST_TIMEOUT_MS,
+    Arrival,
+    HoldingRoom,
+    WaitingRoom,
+)
 from tests.community import Maker, community, edge_key
 from tests.drawing import tx
 
@@ -186,3 +193,17 @@ def test_a_request_that_was_repeated_is_due_after_those_that_were_not() -> None:
     assert room.next_deadline_ms() == 600 + REQUEST_TIMEOUT_MS
     assert room.overdue(600 + REQUEST_TIMEOUT_MS) == ([tx("second")], [])
     assert room.next_deadline_ms() == 2 * REQUEST_TIMEOUT_MS
+
+
+def test_few_requests_are_repeated_at_a_time_and_none_is_forgotten() -> None:
+    room = WaitingRoom()
+    missing = [tx(f"missing{number}") for number in range(MAX_REPEATS + 10)]
+    for number, parent in enumerate(missing):
+        room.add(Arrival(orphan(number, parent), LOUD), (parent,))
+    room.ask(missing, LOUD, 0)
+
+    first, _ = room.overdue(REQUEST_TIMEOUT_MS)
+    rest, _ = room.overdue(REQUEST_TIMEOUT_MS)
+
+    assert first == missing[:MAX_REPEATS]
+    assert rest == missing[MAX_REPEATS:]
