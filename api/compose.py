@@ -73,6 +73,10 @@ class _Served:
     async def read(self, query: Callable[[Journal], T]) -> T:
         return query(self.node.journal)
 
+    @property
+    def queue_length(self) -> int:
+        return len(self.node.executor.admission)
+
     def queued(self, tx_id: TransactionId) -> bytes | None:
         found = self.node.executor.admission.get(tx_id)
         return None if found is None else found.data

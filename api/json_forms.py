@@ -45,6 +45,7 @@ class InfoJson:
     ledger_time_ms: int
     tips: int
     pending: int
+    waiting: int
     transactions: int
     milestones: int
     halted: HaltedJson | None

@@ -85,6 +85,11 @@ class RunningNode(Protocol):
         """Return two distinct parents, ascending. Raises `NoTipsError`."""
         ...
 
+    @property
+    def queue_length(self) -> int:
+        """How many transactions wait in the fair queue."""
+        ...
+
     def queued(self, tx_id: TransactionId) -> bytes | None:
         """Return the bytes of what waits in the fair queue."""
         ...
@@ -282,6 +287,7 @@ class NodeApi:
             ledger_time_ms=self._node.now().ledger_ms,
             tips=core.graph.tip_count,
             pending=counts.pending,
+            waiting=core.waiting_count + self._node.queue_length,
             transactions=counts.transactions,
             milestones=counts.milestones,
             halted=core.halted,

@@ -46,6 +46,9 @@ class NodeInfo:
     pending: int
     """Solid, and referenced by no milestone yet."""
 
+    waiting: int
+    """Come and not attached: in the fair queue, without their parents, or held."""
+
     transactions: int
     """In the journal, milestones included."""
 

@@ -65,6 +65,7 @@ def info_json(info: NodeInfo) -> InfoJson:
         ledger_time_ms=info.ledger_time_ms,
         tips=info.tips,
         pending=info.pending,
+        waiting=info.waiting,
         transactions=info.transactions,
         milestones=info.milestones,
         halted=None if info.halted is None else _halted_json(info.halted),

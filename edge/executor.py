@@ -256,7 +256,11 @@ class Executor:
                 absent.append(tx_id)
             else:
                 self.carry_out(self.core.recall(tx_id, stored.milestone_index), now)
-        connected = [one.peer for one in self._gossip.peers() if one.is_connected]
+        connected = [
+            one.peer
+            for one in self._gossip.peers()
+            if one.is_connected and not self._is_banned(one.peer, now)
+        ]
         if not absent or not connected:
             return  # asked for again when the request is overdue
         peer = effect.peer if effect.peer in connected else self._rng.choice(connected)

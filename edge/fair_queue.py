@@ -27,8 +27,9 @@ MAX_QUEUED_BYTES: Final = 2**24
 """Of all that waits. Beyond either the newest of the fullest issuer leaves: a heartbeat or a child
 will name it again."""
 
-MAX_URGENT: Final = 4_096
-"""What passes ahead; beyond it milestones wait like everything else."""
+MAX_URGENT: Final = 512
+"""What passes ahead: a few turns of it, should somebody make up milestones. Beyond it milestones
+wait like everything else, in the turn of the peer that sent them."""
 
 MAX_PENDING: Final = WINDOW
 """Unreferenced transactions of one issuer: more could not count anyway, for want of numbers."""

@@ -105,6 +105,10 @@ class SmallNode:
         first, second = sorted(newest)
         return first, second
 
+    @property
+    def queue_length(self) -> int:
+        return len(self.in_queue)
+
     def queued(self, tx_id: TransactionId) -> bytes | None:
         return self.in_queue.get(tx_id)
 

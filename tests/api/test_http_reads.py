@@ -103,6 +103,7 @@ def test_info_says_who_the_node_is_and_how_far_it_is(node: SmallNode, app: FastA
         "ledger_time_ms": START_MS + 2_000,
         "tips": 1,
         "pending": 2,
+        "waiting": 0,
         "transactions": 3,
         "milestones": 1,
         "halted": None,

@@ -60,6 +60,7 @@ def test_what_waits_for_its_turn_is_found_too(node: SmallNode, app: FastAPI) -> 
     node.in_queue[transaction_id(decode(data).transaction)] = data
 
     assert shown(app, data)["waits_for"] == "turn"
+    assert ask(app, "GET", "/api/v1/info").json()["waiting"] == 1
 
 
 def test_an_approved_one_waits_for_the_next_milestone_and_then_for_nothing(

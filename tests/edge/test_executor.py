@@ -13,7 +13,7 @@ from edge.frames import Body, Heartbeat, Request, Transactions
 from edge.journal import Journal
 from edge.mesh import PeerStatus
 from edge.standing import FIRST_BAN_MS, FULL_STANDING
-from tangle.effects import Attached, Confirmed, Effect, Expired, Misbehaved, PeerId
+from tangle.effects import Attached, Confirmed, Effect, Expired, Misbehaved, PeerId, Requested
 from tangle.errors import MalformedBytesError, StorageError
 from tangle.node import NodeCore
 from tangle.outcomes import State
@@ -257,6 +257,16 @@ def test_who_sends_what_is_invalid_is_banned_and_heard_no_more(stage: Stage) -> 
     assert stage.gossip.bans == [(ALICE, NOW.wall_ms + FIRST_BAN_MS)]
     assert stage.executor.counts["attached"] == 1
     assert stage.executor.standings.points(BOB, NOW.wall_ms) == FULL_STANDING
+
+
+def test_a_banned_peer_is_asked_for_nothing(stage: Stage) -> None:
+    stage.executor.hear([(ALICE, Transactions((b"\xc0",) * 5))], NOW)
+    child = MAKE.transaction(EDGE, 0, (G, TransactionId(b"m" * 32)))
+
+    stage.executor.hear([(BOB, Transactions((child.data,)))], NOW)
+    stage.executor.carry_out([Requested((TransactionId(b"n" * 32),), ALICE)], NOW)
+
+    assert [peer for peer, _ in stage.gossip.directed] == [BOB, BOB]
 
 
 def test_a_ban_ends_and_the_peer_is_heard_again(stage: Stage) -> None:

@@ -151,6 +151,15 @@ def test_what_is_urgent_is_bounded_and_leaves_only_by_its_turn() -> None:
     assert numbers(gone) == [MAX_URGENT]
 
 
+def test_what_is_urgent_is_ready_and_leaves_for_nobody() -> None:
+    queue = FairQueue(limit=2)
+
+    gone = [queue.add(one(number), is_urgent=True) for number in range(4)]
+
+    assert gone == [[]] * 4
+    assert queue.is_ready(none_pending)
+
+
 def test_what_something_waits_for_goes_ahead_of_what_its_issuer_has_waiting() -> None:
     queue = FairQueue()
     for number in range(100):
