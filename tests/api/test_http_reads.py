@@ -433,8 +433,11 @@ def test_the_process_is_live_and_the_node_ready(app: FastAPI) -> None:
 
     ready = get(app, "/health/ready")
 
-    assert ready == get(app, "/health")
-    names = [check["name"] for check in ready["checks"]]
+    again = get(app, "/health")
+    # Details hold times and free bytes of the moment: what is judged stays.
+    judged = [(check["name"], check["status"]) for check in ready["checks"]]
+    assert judged == [(check["name"], check["status"]) for check in again["checks"]]
+    names = [name for name, _ in judged]
     assert names == ["storage", "sync", "peers", "coordinator", "clock", "disk", "certificate"]
 
 
