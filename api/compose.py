@@ -22,6 +22,7 @@ from api.records import CoordinatorConfig, Enrolment, NodeConfig, node_part
 from api.server import listen, serve
 from api.service import PeerView
 from coordinator.issuer import Issuer
+from edge.catch_up import Progress
 from edge.certificates import Credentials, read_credentials
 from edge.clock import Clock
 from edge.journal import Journal
@@ -76,6 +77,9 @@ class _Served:
     def queued(self, tx_id: TransactionId) -> bytes | None:
         found = self.node.executor.admission.get(tx_id)
         return None if found is None else found.data
+
+    def progress(self) -> Progress:
+        return self.node.executor.progress()
 
     def peers(self) -> tuple[PeerView, ...]:
         announced = self.node.executor.announced

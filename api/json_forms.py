@@ -42,6 +42,10 @@ class InfoJson:
     confirmed_id: str
     confirmed_at_ms: int
     state_root: str
+    milestones_behind: int
+    catch_up_ms: int | None
+    """Estimate for these, from the rate so far; `None` while there is none."""
+
     ledger_time_ms: int
     tips: int
     pending: int

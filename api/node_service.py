@@ -25,6 +25,7 @@ from api.service import (
 from api.stream import Hub, Subscription, events_of
 from api.transaction_views import Confidences, aside_view, attached_view
 from devices.reading import decode_reading
+from edge.catch_up import Progress
 from edge.entries import Counts, StoredTransaction
 from edge.journal import Journal
 from edge.local_difficulty import LocalDifficulty
@@ -79,6 +80,10 @@ class RunningNode(Protocol):
 
     async def submit(self, data: bytes) -> TransactionId:
         """Take in canonical bytes, durable when it returns; raises as `NodeService.submit`."""
+        ...
+
+    def progress(self) -> Progress:
+        """Return how far behind the node is."""
         ...
 
     def select_parents(self) -> tuple[TransactionId, TransactionId]:
@@ -157,13 +162,14 @@ class NodeApi:
 
     def checks(self) -> tuple[Check, ...]:
         """Return the health checks."""
-        core, peers = self._node.core, self._peers()
+        core, peers, progress = self._node.core, self._peers(), self._node.progress()
         parameters = self._node.genesis.parameters
         disk = os.statvfs(self._node.folder)
         now, ends_at_ms = self._node.now(), self._card.certificate_ends_at_ms
         ledger_ms = now.ledger_ms - core.confirmed_at_ms
         vitals = Vitals(
-            behind=core.latest_index - core.confirmed_index,
+            behind=progress.behind,
+            estimate_ms=progress.estimate_ms,
             quiet_ms=ledger_ms // parameters.time_scale,
             milestone_interval_ms=parameters.milestone_interval_ms,
             max_clock_ahead_ms=parameters.max_clock_ahead_ms,
@@ -266,7 +272,7 @@ class NodeApi:
         return self._hub.subscribe()
 
     def _info(self, counts: Counts) -> NodeInfo:
-        core, card = self._node.core, self._card
+        core, card, progress = self._node.core, self._card, self._node.progress()
         return NodeInfo(
             network=core.rules.network,
             name=self._node.genesis.name,
@@ -279,6 +285,8 @@ class NodeApi:
             confirmed_id=core.confirmed_id,
             confirmed_at_ms=core.confirmed_at_ms,
             state_root=core.state_root,
+            milestones_behind=progress.behind,
+            catch_up_ms=progress.estimate_ms,
             ledger_time_ms=self._node.now().ledger_ms,
             tips=core.graph.tip_count,
             pending=counts.pending,

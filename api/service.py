@@ -41,6 +41,12 @@ class NodeInfo:
     """Ledger time of that milestone."""
 
     state_root: bytes
+    milestones_behind: int
+    """Known of and not applied yet."""
+
+    catch_up_ms: int | None
+    """How long these will take at the measured rate; `None` while none is measured."""
+
     ledger_time_ms: int
     tips: int
     pending: int

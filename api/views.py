@@ -62,6 +62,8 @@ def info_json(info: NodeInfo) -> InfoJson:
         confirmed_id=info.confirmed_id.hex(),
         confirmed_at_ms=info.confirmed_at_ms,
         state_root=info.state_root.hex(),
+        milestones_behind=info.milestones_behind,
+        catch_up_ms=info.catch_up_ms,
         ledger_time_ms=info.ledger_time_ms,
         tips=info.tips,
         pending=info.pending,

@@ -12,10 +12,12 @@ from typing import Final, Protocol
 import structlog
 
 from edge.admission import Admission
+from edge.catch_up import CatchUp, Progress
 from edge.entries import Arrival, Batch, FormedBatch, TakenReading
 from edge.frames import (
     MAX_HEARTBEAT_TIPS,
     Body,
+    ConeRequest,
     Heartbeat,
     Request,
     Transactions,
@@ -24,6 +26,7 @@ from edge.frames import (
 )
 from edge.journal import Journal
 from edge.mesh import PeerStatus
+from edge.serving import ConeServer, Outlet
 from edge.standing import Standings
 from tangle.effects import (
     Attached,
@@ -48,15 +51,11 @@ Observer = Callable[[Sequence[Effect]], None]
 """Is told what happened once it is durable; must not wait and must not fail."""
 
 
-class Gossip(Protocol):
+class Gossip(Outlet, Protocol):
     """What the executor needs of the mesh."""
 
     def broadcast(self, body: Body) -> None:
         """Send to every peer; never waits."""
-        ...
-
-    def send(self, peer: PeerId, body: Body) -> None:
-        """Send to one peer; never waits."""
         ...
 
     def peers(self) -> tuple[PeerStatus, ...]:
@@ -83,6 +82,8 @@ class Executor:
 
         self.standings = Standings()
         self.admission = Admission(core)
+        self.catch_up = CatchUp()
+        self.cones = ConeServer(journal, gossip)
         self._gossip = gossip
         self._rng = rng
         self._observers: list[Observer] = []
@@ -103,20 +104,26 @@ class Executor:
                 continue
             match body:
                 case Transactions():
+                    self.catch_up.received(peer, sum(map(len, body.items)), now.wall_ms)
                     for data in body.items:
                         effects += self._arrive(peer, data, now)
                 case Heartbeat():
                     self.announced[peer] = body.confirmed_index
+                    self.catch_up.heard(peer, body.confirmed_index, body.oldest_cone)
                     said = (body.confirmed_index, TransactionId(body.confirmed_id))
                     tips = tuple(map(TransactionId, body.tips))
                     effects += self.core.heartbeat(peer, said, tips, now)
                 case Request():
                     requests.append((peer, body))
+                case ConeRequest():
+                    self.cones.ask(peer, body.index)
         for queued in self.admission.turn():
             effects += self._receive(queued.peer, queued.data, now)
         self.carry_out(effects, now)
         for peer, request in requests:
             self._answer(peer, request)
+        self.counts["answered"] += self.cones.serve()
+        self._steer(now)
 
     def _is_banned(self, peer: PeerId, now: Instant) -> bool:
         return self.standings.banned_until_ms(peer, now.wall_ms) is not None
@@ -171,7 +178,15 @@ class Executor:
         core = self.core
         useful = [tip for tip in sorted(core.graph.tips) if core.state(tip) is State.TIP]
         tips = self._rng.sample(useful, min(len(useful), MAX_HEARTBEAT_TIPS))
-        return Heartbeat(core.confirmed_index, core.confirmed_id, tuple(tips), version)
+        oldest = self.journal.oldest_cone()
+        return Heartbeat(core.confirmed_index, core.confirmed_id, tuple(tips), version, oldest)
+
+    def progress(self) -> Progress:
+        """Return how far behind this node is, as far as it knows."""
+        said, core = self.catch_up.progress(), self.core
+        return Progress(
+            max(said.behind, core.latest_index - core.confirmed_index), said.estimate_ms
+        )
 
     def carry_out(
         self,
@@ -196,6 +211,17 @@ class Executor:
         for effect in effects:
             if isinstance(effect, Requested):
                 self._request(effect, now)
+
+    def _steer(self, now: Instant) -> None:
+        """Ask for cones while this node is far behind, and tell the core that they come."""
+        core = self.core
+        connected = [one.peer for one in self._gossip.peers() if one.is_connected]
+        self._rng.shuffle(connected)
+        wanted = self.catch_up.plan(core.confirmed_index, core.latest_index, connected, now.wall_ms)
+        core.is_catching_up = self.catch_up.is_under_way and core.halted is None
+        if core.is_catching_up:
+            for one in wanted:
+                self._gossip.send(one.peer, ConeRequest(one.index))
 
     def _tell(self, effects: Sequence[Effect]) -> None:
         attached = [effect for effect in effects if isinstance(effect, Attached)]

@@ -43,6 +43,10 @@ _FORMED: Final = (
 )
 
 
+PRUNED_THROUGH: Final = "pruned_through"
+"""Counter: last milestone whose cone is not here, since it was pruned or never fetched."""
+
+
 class Journal:
     """The journal in one node's data folder, held by this process alone.
 
@@ -134,6 +138,34 @@ class Journal:
     def referenced_by(self, index: int) -> list[StoredTransaction]:
         """Return what milestone `index` references, in white-flag order."""
         return self._transactions("WHERE t.milestone_index = ? ORDER BY t.position", (index,))
+
+    def cone(self, index: int, first: int, most: int) -> list[bytes]:
+        """Return up to `most` transactions of a milestone's cone, in white-flag order.
+
+        Args:
+            index: Of an applied milestone.
+            first: Place in the order to begin at, from 0.
+            most: How many at most.
+        """
+        found = self._storage.rows(
+            "SELECT b.data FROM transactions t JOIN bodies b USING (number)"
+            " WHERE t.milestone_index = ? AND t.position >= ? ORDER BY t.position LIMIT ?",
+            (index, first, most),
+        )
+        return [data for (data,) in found]
+
+    def milestone_bytes(self, index: int) -> bytes | None:
+        """Return an applied milestone with its signatures, `None` if it is not here."""
+        found = self._storage.row(
+            "SELECT b.data FROM milestones m JOIN transactions t USING (tx_id)"
+            " JOIN bodies b USING (number) WHERE m.milestone_index = ?",
+            (index,),
+        )
+        return None if found is None else bytes(found[0])
+
+    def oldest_cone(self) -> int:
+        """Return the smallest milestone index whose cone is all here, applied or to come."""
+        return self.counter(PRUNED_THROUGH) + 1
 
     def own_unreferenced(self, issuer: PublicKey) -> list[StoredTransaction]:
         """Return what `issuer` issued and no milestone references, in order of attachment."""

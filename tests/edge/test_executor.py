@@ -32,6 +32,7 @@ class FakeGossip:
     durable_at_broadcast: list[int] = field(default_factory=list)
     connected: tuple[PeerId, ...] = (ALICE, BOB)
     bans: list[tuple[PeerId, int]] = field(default_factory=list)
+    waiting_out: int = 0
 
     def broadcast(self, body: Body) -> None:
         self.broadcasts.append(body)
@@ -135,12 +136,12 @@ def test_requests_are_answered_with_what_is_pending_and_what_is_referenced(stage
 
 def test_a_heartbeat_makes_a_node_ask_for_unknown_tips_and_is_remembered(stage: Stage) -> None:
     tip = TransactionId(b"t" * 32)
-    beat = Heartbeat(7, TransactionId(b"M" * 32), (tip,), "1")
+    beat = Heartbeat(4, TransactionId(b"M" * 32), (tip,), "1")
 
     stage.executor.hear([(BOB, beat)], NOW)
 
     assert stage.gossip.directed == [(BOB, Request((tip, TransactionId(b"M" * 32))))]
-    assert stage.executor.announced == {BOB: 7}
+    assert stage.executor.announced == {BOB: 4}
 
 
 def test_what_waits_for_something_too_old_leaves_after_a_look_in_the_journal(
