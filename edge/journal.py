@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from edge.commits import write_batch, write_genesis
+from edge.commits import write_batch, write_genesis, write_start
 from edge.entries import (
     AppliedBatch,
     Batch,
@@ -30,6 +30,7 @@ from tangle.genesis import Genesis, entry_points
 from tangle.keys import PublicKey
 from tangle.outcomes import Applied
 from tangle.restored import Restored, StoredVertex
+from tangle.snapshot import Start
 from tangle.transaction import ReadingBatch, TransactionId, decode
 
 _TRANSACTION: Final = (
@@ -111,7 +112,7 @@ class Journal:
         index = 0 if latest is None else latest.index
         since = index - reference_depth
         roots = [] if latest is None else [latest.milestone_id]
-        recent = self._recent(since, [*roots, *(entry_points(genesis) if since <= 0 else ())])
+        recent, bare = self._recent(since, [*roots, *(entry_points(genesis) if since <= 0 else ())])
         halted = self.halted()
         if not recent and halted is None:
             return None
@@ -122,7 +123,24 @@ class Journal:
             rows=dict(self._storage.rows("SELECT key, value FROM ledger")),
             recent=tuple(recent),
             halted=halted,
+            roots=tuple(bare),
         )
+
+    def start_from(self, genesis: Genesis, start: Start) -> None:
+        """Begin with a snapshot instead of genesis; `start` is checked.
+
+        Raises:
+            ForeignStoreError: Something is here already: history is never replaced.
+        """
+        self._begin(genesis)
+        counts = self.counts()
+        if counts.transactions or counts.milestones:
+            raise ForeignStoreError(
+                f"{self.path}: it holds {counts.transactions} transactions and "
+                f"{counts.milestones} milestones: only an empty journal starts from a snapshot"
+            )
+        with self._storage.transaction() as connection:
+            write_start(connection, start)
 
     def halted(self) -> Halted | None:
         """Return why confirmation stopped, `None` if it did not."""
@@ -269,25 +287,31 @@ class Journal:
                 f"{self.path}: a journal of genesis {found[0].hex()}, not of {first.hex()}"
             )
 
-    def _recent(self, since: int, roots: Iterable[TransactionId]) -> list[StoredVertex]:
+    def _recent(
+        self, since: int, roots: Iterable[TransactionId]
+    ) -> tuple[list[StoredVertex], list[tuple[TransactionId, int]]]:
+        """Return what the graph is made of again: vertices, and roots known by their ids alone."""
         columns = "SELECT number, tx_id, attached_at_ms, milestone_index FROM transactions"
         found = self._storage.rows(
             f"WITH recent AS ({columns} WHERE milestone_index IS NULL"
             f" UNION ALL {columns} WHERE milestone_index >= ?)"
             " SELECT r.tx_id, b.data, r.attached_at_ms, r.milestone_index"
-            " FROM recent r JOIN bodies b USING (number) ORDER BY number",
+            " FROM recent r LEFT JOIN bodies b USING (number) ORDER BY number",
             (since,),
         )
         vertices, known = [], set(roots)
+        bare = [(TransactionId(tx_id), index) for tx_id, data, _, index in found if data is None]
         with self._storage.reported():
             for row in found:
+                if row[1] is None:
+                    continue
                 vertex = StoredVertex(*row)
                 is_root = vertex.referenced_index is not None or vertex.tx_id in known
                 if not (is_root or known.issuperset(decode(vertex.data).transaction.parents)):
                     continue
                 known.add(vertex.tx_id)
                 vertices.append(vertex)
-        return vertices
+        return vertices, bare
 
 
 def _stored_transaction(row: tuple[Any, ...]) -> StoredTransaction:

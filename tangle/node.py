@@ -72,7 +72,7 @@ class NodeCore:
         self._ledger = Ledger(LedgerRules(contracts, is_open), state)
         self._is_open = is_open
         self._entry_points = entry_points(genesis)
-        self._window = Window(genesis.parameters, self._entry_points, state.index, state.recent)
+        self._window = Window(genesis.parameters, self._entry_points, state)
         self.graph = self._window.graph
         self.weights = self._window.weights
         self._waiting = WaitingRoom()

@@ -8,6 +8,7 @@ from edge.executor import Executor
 from edge.frames import Body, ConeRequest
 from edge.journal import Journal
 from edge.mesh import PeerStatus
+from tangle.accounts import sequence_window
 from tangle.address import address_of
 from tangle.effects import Instant, PeerId
 from tangle.genesis import entry_points
@@ -51,10 +52,11 @@ def extend(executor: Executor, milestones: int, per_milestone: int) -> None:
     issuers = (member_key(0), member_key(1), edge_key(0))
     counts = [0, 0, 0]
     second = entry_points(GENESIS)[1]
-    start = core.confirmed_index
-    assert start == 0, "a history begins at genesis"
     previous = core.confirmed_id
-    for index in range(1, milestones + 1):
+    if core.confirmed_index:
+        second = core.graph.referenced_at(core.confirmed_index)[-1]
+        counts = [sequence_window(core.ledger.rows, address_of(k.public)).next for k in issuers]
+    for index in range(core.confirmed_index + 1, core.confirmed_index + milestones + 1):
         now = Instant(START_MS + 10 * index, START_MS + 10 * index)
         tails = [core.confirmed_id, second]
         for number in range(per_milestone):
