@@ -292,6 +292,31 @@ class PeersJson:
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotJson:
+    """One snapshot on this node's disk."""
+
+    name: str
+    kind: Literal["full", "delta"]
+    index: int
+    base_index: int
+    """Of the snapshot a delta goes on from; 0 for a full one."""
+
+    milestone_id: str
+    timestamp_ms: int
+    state_root: str
+    size_bytes: int
+    hash: str
+    """BLAKE2b-256 of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotsJson:
+    """All of them, the newest first."""
+
+    snapshots: list[SnapshotJson]
+
+
+@dataclass(frozen=True, slots=True)
 class AcceptedJson:
     """A posted transaction that is durable now."""
 

@@ -10,7 +10,6 @@ import msgspec
 import typer
 
 from api.answers import InfoAnswer
-from api.checks import MAX_BEHIND
 from api.client import NodeClient
 from api.exit_codes import ExitCode
 from api.failures import CommandError, Failure, FailureCode
@@ -208,7 +207,7 @@ def _show(name: str, processes: list[ProcessStatus], nodes: list[NodeStatus]) ->
         elif node.has_halted:
             state = "HALTED: it stopped confirming, an operator must decide"
         index = "" if node.confirmed_index is None else f"milestone {node.confirmed_index}"
-        if node.milestones_behind > MAX_BEHIND:
+        if node.milestones_behind and not node.is_ready:
             index += f", {node.milestones_behind} behind"
         if node.catch_up_ms is not None:
             index += f", about {-(-node.catch_up_ms // 1_000)} s to go"

@@ -1,5 +1,6 @@
 """A running node as the HTTP layer sees it: `service.NodeService` over core and journal."""
 
+import asyncio
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from edge.entries import Counts, StoredTransaction
 from edge.journal import Journal
 from edge.local_difficulty import LocalDifficulty
 from edge.sealing import open_sealed
+from edge.snapshots import FOLDER, SnapshotFile, list_snapshots
 from edge.spans import size
 from tangle.accounts import (
     IDENTITY_PREFIX,
@@ -262,6 +264,10 @@ class NodeApi:
         }
         meters = {key: one for key, one in identities.items() if one.role == "meter"}
         return await self._node.read(lambda journal: self._devices(journal, meters))
+
+    async def snapshots(self) -> list[SnapshotFile]:
+        """Return the snapshots on this node's disk, the newest first."""
+        return await asyncio.to_thread(list_snapshots, self._node.folder / FOLDER)
 
     def peers(self) -> tuple[PeerView, ...]:
         """Return the configured peers."""

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from api.stream import Subscription
+from edge.snapshots import SnapshotFile
 from tangle.accounts import Identity
 from tangle.address import Address
 from tangle.contracts import Rules
@@ -300,6 +301,10 @@ class NodeService(Protocol):
 
     async def devices(self) -> tuple[DeviceView, ...]:
         """Return all meters the ledger or the journal knows, ascending by address."""
+        ...
+
+    async def snapshots(self) -> list[SnapshotFile]:
+        """Return the snapshots on this node's disk, the newest first."""
         ...
 
     def peers(self) -> tuple[PeerView, ...]:
