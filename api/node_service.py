@@ -228,6 +228,10 @@ class NodeApi:
         likely = self._confidences.of(core, tx_id) if with_confidence else None
         return attached_view(core, stored, self._state(tx_id, stored), self._node.now(), likely)
 
+    async def pruned_through(self) -> int:
+        """Return the last milestone whose transactions are not kept here, 0 for none."""
+        return await self._node.read(Journal.oldest_cone) - 1
+
     async def milestone(self, index: int | None) -> MilestoneView | None:
         """Return the milestone of `index`, or the last applied one."""
         return await self._node.read(lambda journal: _milestone(journal, index))
@@ -364,7 +368,9 @@ def _milestone(journal: Journal, index: int | None) -> MilestoneView | None:
     if found is None:
         return None
     stored = journal.transaction(found.milestone_id)
-    assert stored is not None, f"milestone {found.index} is applied and not journalled"
+    if stored is None:
+        assert found.index < journal.oldest_cone(), f"milestone {found.index} is not journalled"
+        return None
     outcomes = [type(one.outcome) for one in journal.referenced_by(found.index)]
     return MilestoneView(
         found.milestone_id,

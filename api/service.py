@@ -275,6 +275,10 @@ class NodeService(Protocol):
         """Return one transaction, or `None` if this node does not have it."""
         ...
 
+    async def pruned_through(self) -> int:
+        """Return the last milestone whose transactions are not kept here, 0 for none."""
+        ...
+
     async def milestone(self, index: int | None) -> MilestoneView | None:
         """Return the milestone of `index`, or the last applied one; `None` if there is none."""
         ...

@@ -20,15 +20,17 @@ from edge.entries import (
     StoredTransaction,
     TakenReading,
 )
+from edge.pruning import delete_pending, delete_referenced
 from edge.records import decode_halted, decode_outcome
 from edge.storage import Storage, Value
-from tangle.accounts import genesis_rows
+from tangle.accounts import READINGS_PREFIX, decode_reading_ranges, genesis_rows
 from tangle.address import Address
 from tangle.effects import Halted
 from tangle.errors import ForeignStoreError
 from tangle.genesis import Genesis, entry_points
 from tangle.keys import PublicKey
 from tangle.outcomes import Applied
+from tangle.ranges import ReadingRanges
 from tangle.restored import Restored, StoredVertex
 from tangle.snapshot import Start
 from tangle.transaction import ReadingBatch, TransactionId, decode
@@ -184,6 +186,55 @@ class Journal:
     def oldest_cone(self) -> int:
         """Return the smallest milestone index whose cone is all here, applied or to come."""
         return self.counter(PRUNED_THROUGH) + 1
+
+    def used_bytes(self) -> int:
+        """Return how much of the file is in use; what was deleted is used again."""
+        (pages,), (free,), (size,) = (
+            self._storage.rows(f"PRAGMA {name}")[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return (int(pages) - int(free)) * int(size)
+
+    def set_counter(self, name: str, value: int) -> None:
+        """Set a counter durably."""
+        self.commit(Batch(counters={name: value}))
+
+    def prune(self, through: int, most: int) -> int:
+        """Delete up to `most` transactions that milestones up to `through` reference; durable.
+
+        Returns:
+            How many; 0 once nothing is left. Readings and rows stay.
+        """
+        with self._storage.transaction() as connection:
+            return delete_referenced(connection, through, most)
+
+    def pending(self, after: int, most: int) -> list[tuple[int, TransactionId, bytes]]:
+        """Return number, id and bytes of what no milestone references, by number from `after`."""
+        found = self._storage.rows(
+            "SELECT t.number, t.tx_id, b.data FROM transactions t JOIN bodies b USING (number)"
+            " WHERE t.milestone_index IS NULL AND t.number > ? ORDER BY t.number LIMIT ?",
+            (after, most),
+        )
+        return [(number, TransactionId(tx_id), data) for number, tx_id, data in found]
+
+    def drop_pending(self, numbers: Sequence[int]) -> int:
+        """Delete transactions that no milestone references, durably; return how many."""
+        if not numbers:
+            return 0
+        with self._storage.transaction() as connection:
+            return delete_pending(connection, numbers)
+
+    def committed_ranges(self) -> dict[Address, ReadingRanges]:
+        """Return the readings that the ledger's rows count as applied, by device."""
+        found = self._storage.rows(
+            "SELECT key, value FROM ledger WHERE key >= ?1 AND key < ?2",
+            (READINGS_PREFIX, READINGS_PREFIX[:-1] + b"0"),
+        )
+        with self._storage.reported():
+            return {
+                Address(key.removeprefix(READINGS_PREFIX)): decode_reading_ranges(value)
+                for key, value in found
+            }
 
     def own_unreferenced(self, issuer: PublicKey) -> list[StoredTransaction]:
         """Return what `issuer` issued and no milestone references, in order of attachment."""

@@ -42,6 +42,7 @@ MAX_ROW_VALUE_SIZE: Final = 65_536
 LENGTH_SIZE: Final = 4
 """Bytes before the header that say how long it is, most significant first."""
 
+NOTICE_LABEL: Final = "snapshot"
 NO_BASE: Final = bytes(HASH_SIZE)
 """Stands for the base of a full snapshot, which has none."""
 
@@ -91,6 +92,15 @@ class _Body(msgspec.Struct, frozen=True, array_like=True):
     removed: tuple[Annotated[bytes, msgspec.Meta(max_length=MAX_ROW_KEY_SIZE)], ...]
     cones: tuple[SnapshotCone, ...]
     rotations: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=0)]
+
+
+class SnapshotNotice(msgspec.Struct, frozen=True, array_like=True):
+    """What the coordinator says of a snapshot it wrote: a data transaction of `NOTICE_LABEL`."""
+
+    index: Annotated[int, msgspec.Meta(ge=1)]
+    state_root: HashField
+    file_hash: HashField
+    """BLAKE2b-256 of the file."""
 
 
 @dataclass(frozen=True, slots=True)
