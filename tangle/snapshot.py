@@ -4,7 +4,7 @@ A full snapshot holds all rows, a delta those that changed since its base. Both 
 `reference_depth` milestones, signed, and the ids that each of them references: what later
 transactions may still approve. Nothing in it needs to be believed. The rows lead to the state
 root of the last milestone, the ids to the inclusion roots, and the milestones are signed by the
-coordinator keys of the genesis.
+coordinator keys that genesis names, or that followed them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,9 +14,14 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from tangle.accounts import CoordinatorKeys
+from tangle.anchors import MAX_ROTATIONS, Keyring, Rotation, follow_rotations, verify_signed
 from tangle.codec import Decoder, encode
-from tangle.errors import BadMilestoneError, InvalidSnapshotError, MalformedBytesError
+from tangle.errors import (
+    InvalidProofError,
+    InvalidSnapshotError,
+    InvalidTransactionError,
+    MalformedBytesError,
+)
 from tangle.genesis import Genesis, network_id
 from tangle.hashing import HASH_SIZE, digest
 from tangle.merkle import merkle_root
@@ -30,7 +35,7 @@ from tangle.transaction import (
     TransactionIdField,
 )
 from tangle.trie import Trie
-from tangle.verification import Verified, parse, verify_milestone_signatures
+from tangle.verification import Verified, parse
 
 SNAPSHOT_VERSION: Final = 1
 MAX_SNAPSHOT_SIZE: Final = 512 * 2**20
@@ -91,7 +96,7 @@ class _Body(msgspec.Struct, frozen=True, array_like=True):
     rows: tuple[SnapshotRow, ...]
     removed: tuple[Annotated[bytes, msgspec.Meta(max_length=MAX_ROW_KEY_SIZE)], ...]
     cones: tuple[SnapshotCone, ...]
-    rotations: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=0)]
+    rotations: Annotated[tuple[Rotation, ...], msgspec.Meta(max_length=MAX_ROTATIONS)]
 
 
 class SnapshotNotice(msgspec.Struct, frozen=True, array_like=True):
@@ -117,8 +122,8 @@ class Snapshot:
     cones: tuple[SnapshotCone, ...]
     """Of the last milestones, ascending by index."""
 
-    rotations: tuple[bytes, ...] = ()
-    """Changes of coordinator keys since genesis: none in this version of the protocol."""
+    rotations: tuple[Rotation, ...] = ()
+    """Every change of the coordinator keys since genesis, ascending by index."""
 
 
 _headers: Final = Decoder(SnapshotHeader, "snapshot header", MAX_HEADER_SIZE)
@@ -177,7 +182,10 @@ def decode_snapshot(data: bytes) -> Snapshot:
 
 
 def full_snapshot(
-    network: bytes, rows: Mapping[bytes, bytes], cones: Sequence[SnapshotCone]
+    network: bytes,
+    rows: Mapping[bytes, bytes],
+    cones: Sequence[SnapshotCone],
+    rotations: Sequence[Rotation] = (),
 ) -> Snapshot:
     """Return the snapshot of a node's state.
 
@@ -185,6 +193,7 @@ def full_snapshot(
         network: First 8 bytes of the genesis hash.
         rows: All of them, after the last of the milestones.
         cones: Of the last `reference_depth` milestones, ascending by index; at least one.
+        rotations: Every change of the coordinator keys since genesis, ascending by index.
     """
     last = parse(cones[-1].milestone)
     claimed = last.milestone
@@ -200,7 +209,7 @@ def full_snapshot(
         0,
         NO_BASE,
     )
-    return Snapshot(header, dict(sorted(rows.items())), (), tuple(cones))
+    return Snapshot(header, dict(sorted(rows.items())), (), tuple(cones), tuple(rotations))
 
 
 def delta_snapshot(base: Snapshot, later: Snapshot) -> Snapshot:
@@ -279,13 +288,13 @@ def _verified_milestones(snapshot: Snapshot, genesis: Genesis) -> tuple[Verified
         raise InvalidSnapshotError(
             f"it holds the cones of {len(snapshot.cones)} milestones, it needs {expected}"
         )
-    keys = CoordinatorKeys(genesis.coordinator_keys, genesis.quorum)
+    try:
+        keyring, _ = follow_rotations(snapshot.rotations, genesis)
+    except InvalidProofError as error:
+        raise InvalidSnapshotError(str(error)) from error
     milestones: list[Verified] = []
     for at, cone in enumerate(snapshot.cones, index - expected + 1):
-        verified = _signed_milestone(cone.milestone, keys)
-        _verify_equal(
-            "network of a milestone", verified.transaction.network, snapshot.header.network
-        )
+        verified = _signed_milestone(cone.milestone, keyring)
         claimed = _milestone_of(verified)
         _verify_equal("index of a milestone", claimed.index, at)
         _verify_equal(
@@ -297,13 +306,13 @@ def _verified_milestones(snapshot: Snapshot, genesis: Genesis) -> tuple[Verified
     return tuple(milestones)
 
 
-def _signed_milestone(data: bytes, keys: CoordinatorKeys) -> Verified:
+def _signed_milestone(data: bytes, keyring: Keyring) -> Verified:
     try:
         verified = parse(data)
-        if verified.milestone is None or verified.transaction.sequence != verified.milestone.index:
+        if verified.milestone is None:
             raise InvalidSnapshotError(f"{verified.tx_id.hex()} is no milestone")
-        verify_milestone_signatures(verified, keys)
-    except (MalformedBytesError, BadMilestoneError) as error:
+        verify_signed(verified, keyring)
+    except (MalformedBytesError, InvalidTransactionError) as error:
         raise InvalidSnapshotError(str(error)) from error
     return verified
 
