@@ -33,6 +33,9 @@ class Vitals:
     estimate_ms: int | None
     """How long these will take; `None` while that is not known."""
 
+    is_stranded: bool
+    """Whether no peer keeps the next one any more."""
+
     quiet_ms: int
     """Wall time since the last applied milestone was issued; negative if it is ahead of us."""
 
@@ -77,6 +80,8 @@ def _sync(vitals: Vitals) -> Check:
     if vitals.behind > MAX_BEHIND:
         if vitals.estimate_ms is not None:
             behind += f", about {-(-vitals.estimate_ms // 1_000)} s to go"
+        if vitals.is_stranded:
+            behind += "; no peer keeps the next one any more: start from a snapshot"
         return Check("sync", CheckStatus.FAIL, behind)
     return Check("sync", CheckStatus.PASS, behind)
 

@@ -172,6 +172,7 @@ class NodeApi:
         vitals = Vitals(
             behind=progress.behind,
             estimate_ms=progress.estimate_ms,
+            is_stranded=progress.is_stranded,
             quiet_ms=ledger_ms // parameters.time_scale,
             milestone_interval_ms=parameters.milestone_interval_ms,
             max_clock_ahead_ms=parameters.max_clock_ahead_ms,

@@ -53,6 +53,9 @@ class Progress:
     estimate_ms: int | None
     """How long they will take at the measured rate; `None` while none is measured."""
 
+    is_stranded: bool = False
+    """Whether no peer keeps the next cone any more: only a snapshot helps."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Offer:
@@ -90,6 +93,7 @@ class CatchUp:
         self._distrusted_until_ms: dict[PeerId, int] = {}
         self._samples: deque[tuple[int, int]] = deque()  # wall time, applied index
         self._behind = 0
+        self._is_stranded = False
 
     @property
     def is_under_way(self) -> bool:
@@ -99,7 +103,7 @@ class CatchUp:
     def progress(self) -> Progress:
         """Return how far behind the node was at the last plan."""
         if len(self._samples) < 2:
-            return Progress(self._behind, None)
+            return Progress(self._behind, None, self._is_stranded)
         (first_ms, first), (last_ms, last) = self._samples[0], self._samples[-1]
         return Progress(self._behind, self._behind * (last_ms - first_ms) // (last - first))
 
@@ -137,6 +141,11 @@ class CatchUp:
         ]
         target = max([proven_index, *believed])
         self._behind = max(0, target - confirmed_index)
+        self._is_stranded = (
+            self._behind > FAR_BEHIND
+            and bool(reachable)
+            and all(self._offers[peer].oldest_cone > confirmed_index + 1 for peer in reachable)
+        )
         if self._source is None and self._behind > FAR_BEHIND:
             self._source = self._choose(confirmed_index, reachable, now_ms)
         if self._source is None or self._behind <= 1:

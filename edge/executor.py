@@ -184,9 +184,8 @@ class Executor:
     def progress(self) -> Progress:
         """Return how far behind this node is, as far as it knows."""
         said, core = self.catch_up.progress(), self.core
-        return Progress(
-            max(said.behind, core.latest_index - core.confirmed_index), said.estimate_ms
-        )
+        behind = max(said.behind, core.latest_index - core.confirmed_index)
+        return Progress(behind, said.estimate_ms, said.is_stranded)
 
     def carry_out(
         self,

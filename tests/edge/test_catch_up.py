@@ -93,7 +93,17 @@ def test_a_pruned_peer_is_not_asked_for_what_it_dropped() -> None:
     assert plan.plan(7, 100, [BOB], 0) == ()
     assert not plan.is_under_way
     assert plan.progress().behind == 93
+    assert plan.progress().is_stranded
     assert plan.plan(8, 100, [BOB], 1) == (Wanted(BOB, 9),)
+
+
+def test_a_node_is_not_stranded_while_one_peer_keeps_the_next_cone() -> None:
+    plan = CatchUp()
+    plan.heard(BOB, 100, 9)
+    plan.heard(ALICE, 100, 8)
+
+    assert plan.plan(7, 100, [BOB, ALICE], 0) == (Wanted(ALICE, 8),)
+    assert not plan.progress().is_stranded
 
 
 def test_another_peer_is_asked_for_the_rest_when_one_falls_silent() -> None:

@@ -14,12 +14,10 @@ from tangle.errors import InvalidSnapshotError
 from tangle.genesis import Genesis, entry_points
 from tangle.hashing import digest
 from tangle.node import NodeCore
-from tangle.restored import Restored, StoredVertex
 from tangle.snapshot import (
     NO_BASE,
     Snapshot,
     SnapshotCone,
-    Start,
     decode_header,
     decode_snapshot,
     delta_snapshot,
@@ -32,6 +30,7 @@ from tangle.snapshot import (
 from tangle.transaction import TransactionId
 from tests.community import CONTRACTS, START_MS, Maker, key, with_parameters
 from tests.tangle.cores import EDGE, GENESIS, at, confirm
+from tests.tangle.snapshotting import restored
 
 SHORT = with_parameters(GENESIS, max_depth=3, reference_depth=4)
 MALLORY = key(999)
@@ -68,31 +67,6 @@ class History:
 
 
 SNAPSHOT = History().grow(7)
-
-
-def restored(start: Start) -> Restored:
-    """Return what a journal that began with `start` hands to a core."""
-    bodies = {one.tx_id: one for one in start.milestones}
-    by_index = [
-        (tx_id, index)
-        for index, ids in enumerate(start.cones, start.index - len(start.cones) + 1)
-        for tx_id in ids
-    ]
-    recent = [
-        StoredVertex(tx_id, bodies[tx_id].data, 0, index)
-        for tx_id, index in by_index
-        if tx_id in bodies
-    ]
-    last = start.milestones[-1]
-    recent.append(StoredVertex(last.tx_id, last.data, 0, None))
-    return Restored(
-        start.index,
-        start.milestone_id,
-        last.transaction.issued_at_ms,
-        start.rows,
-        tuple(recent),
-        roots=tuple(one for one in by_index if one[0] not in bodies),
-    )
 
 
 # Whole and genuine.
