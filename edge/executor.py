@@ -276,11 +276,11 @@ class Executor:
         for tx_id in effect.tx_ids:
             if tx_id in self.core.graph or self.admission.hasten(tx_id):
                 continue
-            stored = self.journal.transaction(tx_id)
-            if stored is None:
-                absent.append(tx_id)
+            is_known, index = self.journal.is_known(tx_id)
+            if is_known:
+                self.carry_out(self.core.recall(tx_id, index), now)
             else:
-                self.carry_out(self.core.recall(tx_id, stored.milestone_index), now)
+                absent.append(tx_id)
         connected = [one.peer for one in self._gossip.peers() if one.is_connected]
         if not absent or not connected:
             return  # asked for again when the request is overdue

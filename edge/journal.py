@@ -155,6 +155,16 @@ class Journal:
         found = self._transactions("WHERE t.tx_id = ?", (tx_id,))
         return found[0] if found else None
 
+    def is_known(self, tx_id: TransactionId) -> tuple[bool, int | None]:
+        """Return whether an id was ever attached here, and which milestone references it.
+
+        Knows the ids that a snapshot left without bodies too.
+        """
+        found = self._storage.row(
+            "SELECT milestone_index FROM transactions WHERE tx_id = ?", (tx_id,)
+        )
+        return (False, None) if found is None else (True, found[0])
+
     def referenced_by(self, index: int) -> list[StoredTransaction]:
         """Return what milestone `index` references, in white-flag order."""
         return self._transactions("WHERE t.milestone_index = ? ORDER BY t.position", (index,))

@@ -181,6 +181,8 @@ def _decompressed(data: bytes, most: int) -> bytes:
 
 
 def _delete_old(folder: Path) -> None:
+    for draft in folder.glob("*.new"):
+        draft.unlink()  # of a process that was killed
     full = sorted(folder.glob(f"full-*{SUFFIX}"))
     for path in full[:-KEPT_SNAPSHOTS]:
         path.unlink()

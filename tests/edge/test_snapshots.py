@@ -10,6 +10,7 @@ import zstandard
 
 from edge import snapshots
 from edge.executor import Executor
+from edge.frames import Request, Transactions
 from edge.journal import Journal
 from edge.snapshots import (
     FOLDER,
@@ -36,7 +37,7 @@ from tangle.snapshot import (
 )
 from tests.community import CONTRACTS, START_MS
 from tests.edge.history import Silence, Wires, extend, opened
-from tests.tangle.cores import ALICE, BOB, GENESIS
+from tests.tangle.cores import ALICE, BOB, EDGE, GENESIS, MAKE
 
 DEPTH = GENESIS.parameters.reference_depth
 NOW = Instant(START_MS + 60_000, START_MS + 60_000)
@@ -112,6 +113,8 @@ def test_a_file_says_what_was_written(old: Old) -> None:
 
 def test_old_files_leave_and_with_them_the_deltas_upon_them(old: Old) -> None:
     folder, full = old.folder / FOLDER, old.snapshot()
+    folder.mkdir()
+    (folder / "full-1.new").write_bytes(b"half of it")
     for index in range(1, KEPT_SNAPSHOTS + 3):
         write_snapshot(folder, _at(full, index))
         write_snapshot(folder, delta_snapshot(_at(full, index), _at(full, index + 1)))
@@ -120,6 +123,7 @@ def test_old_files_leave_and_with_them_the_deltas_upon_them(old: Old) -> None:
 
     assert [index for kind, index in kept if kind == "full"] == [5, 4, 3]
     assert [index for kind, index in kept if kind == "delta"] == [6, 5, 4]
+    assert list(folder.glob("*.new")) == []
 
 
 def _at(snapshot: Snapshot, index: int) -> Snapshot:
@@ -201,6 +205,26 @@ def test_a_node_that_starts_from_a_snapshot_syncs_on_and_serves_on(
         assert core.state_root == ahead.core.state_root
         assert new.heartbeat("1").oldest_cone == 31
         assert take_snapshot(tmp_path / "new", core.rules.network, DEPTH) == old.snapshot()
+
+
+def test_what_approves_a_forgotten_entry_point_leaves_without_a_question(
+    old: Old, tmp_path: Path
+) -> None:
+    forgotten = old.executor.journal.referenced_by(12)[0].tx_id
+    journal, core = started(tmp_path / "new", old.snapshot())
+    with journal:
+        wires = Wires()
+        new = Executor(core, journal, wires.join(ALICE), Random(2))
+        wires.join(BOB)
+        extend(new, 20, 2)
+        assert forgotten not in core.graph
+        late = MAKE.transaction(EDGE, 900, (forgotten, core.confirmed_id))
+
+        new.hear([(BOB, Transactions((late.data,)))], NOW)
+
+        assert journal.is_known(forgotten) == (True, 12)
+        assert core.waiting_count == 0
+        assert not any(isinstance(body, Request) for _, body in wires.ends[ALICE].said)
 
 
 def test_a_restart_right_after_the_load_finds_the_same(old: Old, tmp_path: Path) -> None:
