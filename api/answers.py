@@ -27,6 +27,10 @@ class InfoAnswer(msgspec.Struct, frozen=True):
     pending: Amount = 0
     version: str = ""
     work_per_byte: Amount = 0
+    milestones_behind: Amount = 0
+    catch_up_ms: Amount | None = None
+    """Estimate for these; nothing while the rate is not known."""
+
     halted: bool | str | dict[str, object] | None = None
     """Why it stopped confirming; nothing or false while it confirms."""
 

@@ -56,7 +56,8 @@ class AppliedReadings:
     def catch_up(self, journal: Journal) -> dict[Address, Tally]:
         """Take in every milestone applied since the last call; return the tally of each meter.
 
-        The first call decodes the whole journal, a later one what is new.
+        The first call decodes the whole journal, a later one what is new. Of what was pruned
+        before that, the ledger's rows are the only witness.
         """
         latest = journal.latest_milestone()
         index = 0 if latest is None else latest.index
@@ -64,6 +65,8 @@ class AppliedReadings:
             kept = journal.meters()
             for device, batch in self._fresh(journal, index):
                 self._add(journal, device, batch, kept.get(device))
+            if self._through is None and journal.oldest_cone() > 1:
+                self._add_pruned(journal)
             self._through = index
         return dict(self._tallies)
 
@@ -74,6 +77,14 @@ class AppliedReadings:
             return
         for number in range(self._through + 1, index + 1):
             yield from _applied_batches(journal.referenced_by(number))
+
+    def _add_pruned(self, journal: Journal) -> None:
+        """Take from the ledger's rows what the pruned transactions can no longer say."""
+        for device, ranges in journal.committed_ranges().items():
+            tally = self._tallies.get(device, Tally())
+            spans = added(tally.spans, tuple((one.first, one.last) for one in ranges.taken))
+            gone = size(spans) - size(tally.spans)
+            self._tallies[device] = Tally(spans, tally.claims + gone, tally.proven)
 
     def _add(
         self, journal: Journal, device: Address, batch: AppliedBatch, kept: tuple[int, int] | None

@@ -28,7 +28,13 @@ class Vitals:
     """What the checks look at."""
 
     behind: int
-    """Milestones seen and not applied."""
+    """Milestones known of and not applied."""
+
+    estimate_ms: int | None
+    """How long these will take; `None` while that is not known."""
+
+    is_stranded: bool
+    """Whether no peer keeps the next one any more."""
 
     quiet_ms: int
     """Wall time since the last applied milestone was issued; negative if it is ahead of us."""
@@ -72,6 +78,10 @@ def _sync(vitals: Vitals) -> Check:
         return Check("sync", CheckStatus.FAIL, f"confirmation stopped: {vitals.halted}")
     behind = f"{vitals.behind} milestones behind, {MAX_BEHIND} are usual"
     if vitals.behind > MAX_BEHIND:
+        if vitals.estimate_ms is not None:
+            behind += f", about {-(-vitals.estimate_ms // 1_000)} s to go"
+        if vitals.is_stranded:
+            behind += "; no peer keeps the next one any more: start from a snapshot"
         return Check("sync", CheckStatus.FAIL, behind)
     return Check("sync", CheckStatus.PASS, behind)
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import TypeVar
 
 from access.device import Register
 from api.contracts import CONTRACTS
-from api.coordinating import coordinate, read_lock
+from api.coordinating import announce, coordinate, read_lock
 from api.genesis_file import load_genesis
 from api.http import create_app
 from api.node_service import NodeApi, NodeCard
@@ -22,14 +23,17 @@ from api.records import CoordinatorConfig, Enrolment, NodeConfig, node_part
 from api.server import listen, serve
 from api.service import PeerView
 from coordinator.issuer import Issuer
+from edge.catch_up import Progress
 from edge.certificates import Credentials, read_credentials
 from edge.clock import Clock
 from edge.journal import Journal
+from edge.keeping import HistoryKeeper, HistorySettings
 from edge.key_file import read_key_file, read_passphrase
 from edge.mesh import MeshConfig, open_mesh
 from edge.mqtt import BrokerAddress, MeterLink
 from edge.runtime import EdgeNode, NodeSettings, Surroundings
 from edge.sealing import sealing_key
+from edge.snapshots import SnapshotFile
 from tangle.accounts import NO_ADDRESS
 from tangle.address import Address, address_of
 from tangle.effects import Effect, Instant, PeerId
@@ -37,7 +41,7 @@ from tangle.errors import TanglewattError
 from tangle.genesis import Genesis, network_id
 from tangle.keys import PublicKey, SigningKey
 from tangle.node import NodeCore
-from tangle.transaction import Transaction, TransactionId
+from tangle.transaction import Transaction, TransactionId, decode
 
 T = TypeVar("T")
 Service = Callable[[], Awaitable[None]]
@@ -81,6 +85,9 @@ class _Served:
         found = self.node.executor.admission.get(tx_id)
         return None if found is None else found.data
 
+    def progress(self) -> Progress:
+        return self.node.executor.progress()
+
     def peers(self) -> tuple[PeerView, ...]:
         announced = self.node.executor.announced
         standings, now_ms = self.node.executor.standings, self.node.clock.wall_ms()
@@ -113,7 +120,7 @@ def run_coordinator(config: CoordinatorConfig) -> None:
 
 
 async def _run_node(config: NodeConfig) -> None:
-    async with _opened(config, "edge") as (node, services):
+    async with _opened(config, "edge") as (node, services, _):
         await node.run(*services)
 
 
@@ -123,9 +130,14 @@ async def _run_coordinator(config: CoordinatorConfig) -> None:
     lock = read_lock(lock_file, network_id(genesis))
     passphrase = read_passphrase(config.node.passphrase_file)
     key = read_key_file(config.coordinator.key_file, passphrase)
-    async with _opened(node_part(config), "coordinator") as (node, services):
+    async with _opened(node_part(config), "coordinator") as (node, services, keeper):
         issuer = Issuer(node.core, (key,), lock)
         rng = SystemRandom()
+
+        async def announced(file: SnapshotFile) -> None:
+            await announce(node, file)
+
+        keeper.written = announced
 
         async def issue() -> None:
             await coordinate(node, issuer, lock_file, rng)
@@ -136,7 +148,7 @@ async def _run_coordinator(config: CoordinatorConfig) -> None:
 @asynccontextmanager
 async def _opened(
     config: NodeConfig, role: str
-) -> AsyncIterator[tuple[EdgeNode, tuple[Service, ...]]]:
+) -> AsyncIterator[tuple[EdgeNode, tuple[Service, ...], HistoryKeeper]]:
     """Open all that a node stands on, and close it again in the opposite order."""
     genesis = load_genesis(config.node.genesis_file)
     key = read_key_file(config.node.key_file, read_passphrase(config.node.passphrase_file))
@@ -162,17 +174,40 @@ async def _opened(
                     key.public, config.node.name, role, version("tanglewatt"), ends_at_ms
                 )
                 answers = NodeApi(served, card, served.peers, sealing_key(key) if link else None)
-                node.executor.observe(_published(answers))
-                app = create_app(answers, (config.http.host, *config.http.hosts))
-
-                async def http() -> None:
-                    await serve(app, listener)
-
-                yield node, (http,)
+                http = _http(config, node, answers, listener)
+                keeper = _keeper(config, role, node)
+                yield node, (http, keeper.run), keeper
             finally:
                 await mesh.close()
     finally:
         listener.close()
+
+
+def _keeper(config: NodeConfig, role: str, node: EdgeNode) -> HistoryKeeper:
+    wanted = config.history
+    settings = HistorySettings(
+        wanted.pruning_depth,
+        wanted.max_journal_bytes,
+        writes_snapshots=wanted.snapshots or role == "coordinator",
+    )
+
+    def is_needed(tx_id: TransactionId, data: bytes) -> bool:
+        return tx_id in node.core.graph or decode(data).transaction.issuer == node.key.public
+
+    keeper = HistoryKeeper(node.genesis, node.journal, config.node.data_dir, settings, is_needed)
+    node.executor.observe(keeper.observe)
+    return keeper
+
+
+def _http(config: NodeConfig, node: EdgeNode, answers: NodeApi, listener: socket.socket) -> Service:
+    """Return what serves `answers`, which hears of all that happens from now on."""
+    node.executor.observe(_published(answers))
+    app = create_app(answers, (config.http.host, *config.http.hosts))
+
+    async def http() -> None:
+        await serve(app, listener)
+
+    return http
 
 
 def _published(answers: NodeApi) -> Callable[[Sequence[Effect]], None]:

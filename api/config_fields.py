@@ -11,6 +11,10 @@ from tangle.errors import InvalidAddressError
 from tangle.keys import KEY_SIZE, SIGNATURE_SIZE
 
 MAX_ALIAS_SIZE: Final = 64
+MIN_PRUNING_DEPTH: Final = 20
+"""Milestones: what a network with the usual parameters looks back on."""
+
+MAX_PRUNING_DEPTH: Final = 10**9
 MAX_PATH_SIZE: Final = 4_096
 """What Linux takes for a path."""
 
@@ -48,6 +52,12 @@ def _absolute(value: Path, info: ValidationInfo[Any]) -> Path:
     return (folder / value.expanduser()).absolute()
 
 
+def _pruning_depth(value: int) -> int:
+    if value != 0 and not MIN_PRUNING_DEPTH <= value <= MAX_PRUNING_DEPTH:
+        raise ValueError(f"must be 0, or from {MIN_PRUNING_DEPTH} to {MAX_PRUNING_DEPTH}")
+    return value
+
+
 KeyBytes = Annotated[bytes, BeforeValidator(_hex(KEY_SIZE))]
 """An Ed25519 public key, in hexadecimal in the file."""
 
@@ -72,6 +82,11 @@ Endpoint = Annotated[str, Field(pattern=r"^(tls|tcp)/[^\s/]+:[0-9]{1,5}$", max_l
 IntervalMs = Annotated[int, Field(ge=10, le=3_600_000)]
 
 NonNegative = Annotated[int, Field(ge=0, le=2**31)]
+
+JournalBytes = Annotated[int, Field(ge=0, le=2**63 - 1)]
+
+PruningDepth = Annotated[int, AfterValidator(_pruning_depth)]
+"""Milestones; 0 to keep all, else at least what any network looks back on."""
 
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 """Of whatever is drawn at random; as large as an integer of TOML may be."""

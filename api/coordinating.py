@@ -18,7 +18,10 @@ from api.private_files import PRIVATE, not_writable
 from coordinator.issuer import CHECKPOINT_LABEL, Behind, Checkpoints, Issue, Issuer
 from coordinator.lock import MAX_LOCK_SIZE, Lock, decode_lock, encode_lock
 from edge.runtime import EdgeNode
+from edge.snapshots import SnapshotFile
+from tangle.codec import encode
 from tangle.errors import BadMilestoneError, InvalidError, StorageError, UnavailableError
+from tangle.snapshot import NOTICE_LABEL, SnapshotNotice
 from tangle.transaction import Data
 
 IDLE_S: Final = 0.05
@@ -110,6 +113,18 @@ async def _step(
                     confirmed_index=step.confirmed_index,
                 )
                 return
+
+
+async def announce(node: EdgeNode, file: SnapshotFile) -> None:
+    """Tell the network of a snapshot. Raises `StorageError`; what is not taken now is left out."""
+    header = file.header
+    notice = SnapshotNotice(header.index, header.state_root, file.file_hash)
+    try:
+        await node.issuance.issue(Data(NOTICE_LABEL, encode(notice)))
+    except StorageError:
+        raise
+    except UnavailableError as error:
+        _log.info("snapshot not announced", index=header.index, error=str(error))
 
 
 async def _merge(node: EdgeNode, checkpoints: Checkpoints, until_ms: int) -> bool:

@@ -40,6 +40,7 @@ class FailureCode(StrEnum):
     NOT_FOUND = "TW-LED-003"
     NO_RECOVERY = "TW-LED-004"
     BAD_PROOF = "TW-LED-005"
+    BAD_SNAPSHOT = "TW-LED-006"
     BAD_ARGUMENT = "TW-ARG-001"
 
 

@@ -13,6 +13,7 @@ from api import (
     routes_ledger,
     routes_page,
     routes_proofs,
+    routes_snapshots,
     routes_stream,
     routes_submit,
 )
@@ -47,6 +48,7 @@ def create_app(service: NodeService, hosts: Iterable[str] = ()) -> FastAPI:
         routes_health,
         routes_ledger,
         routes_proofs,
+        routes_snapshots,
         routes_submit,
         routes_stream,
         routes_page,

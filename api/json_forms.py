@@ -42,6 +42,10 @@ class InfoJson:
     confirmed_id: str
     confirmed_at_ms: int
     state_root: str
+    milestones_behind: int
+    catch_up_ms: int | None
+    """Estimate for these, from the rate so far; `None` while there is none."""
+
     ledger_time_ms: int
     tips: int
     pending: int
@@ -286,6 +290,31 @@ class PeersJson:
     """The configured peers."""
 
     peers: list[PeerJson]
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotJson:
+    """One snapshot on this node's disk."""
+
+    name: str
+    kind: Literal["full", "delta"]
+    index: int
+    base_index: int
+    """Of the snapshot a delta goes on from; 0 for a full one."""
+
+    milestone_id: str
+    timestamp_ms: int
+    state_root: str
+    size_bytes: int
+    hash: str
+    """BLAKE2b-256 of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotsJson:
+    """All of them, the newest first."""
+
+    snapshots: list[SnapshotJson]
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,21 +30,25 @@ _PASSED_ON: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
 app = typer_app("A feeless DAG ledger for energy communities.")
 
 
-def _replaced_by(module: str, help_text: str) -> Callable[[typer.Context], None]:
-    """Return a command that becomes `python -m module`, arguments and `--help` included."""
+def _replaced_by(
+    module: str, help_text: str, words: tuple[str, ...] = ()
+) -> Callable[[typer.Context], None]:
+    """Return a command that becomes `python -m module words…`, arguments and `--help` included."""
 
     def command(context: typer.Context) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
-        os.execv(sys.executable, [sys.executable, "-m", module, *context.args])
+        os.execv(sys.executable, [sys.executable, "-m", module, *words, *context.args])
 
     command.__doc__ = help_text
     return command
 
 
-def _add(group: typer.Typer, name: str, module: str, help_text: str) -> None:
+def _add(
+    group: typer.Typer, name: str, module: str, help_text: str, words: tuple[str, ...] = ()
+) -> None:
     group.command(name, context_settings=_PASSED_ON, add_help_option=False)(
-        _replaced_by(module, help_text)
+        _replaced_by(module, help_text, words)
     )
 
 
@@ -73,6 +77,14 @@ add_command(app, "down", network_commands.down)
 add_command(app, "status", network_commands.status)
 add_command(app, "explore", explore_commands.explore)
 _add(_group("node", "An edge node."), "run", "api.node_main", "Run an edge node.")
+_snapshot = _group("snapshot", "States of the ledger to start from.")
+for _word, _text in (
+    ("write", "Write a snapshot of a node's last milestone."),
+    ("inspect", "Show what a snapshot says of itself."),
+    ("verify", "Check a snapshot against the genesis alone."),
+    ("load", "Let an empty node start from a snapshot."),
+):
+    _add(_snapshot, _word, "api.snapshot_main", _text, (_word,))
 _coordinator = _group("coordinator", "Who issues milestones.")
 _add(_coordinator, "run", "api.coordinator_main", "Run the coordinator.")
 _add(_coordinator, "recover", "api.recover_main", "Make a lost lock file anew.")

@@ -68,6 +68,9 @@ class NodeStatus:
 
     state_root: str | None
     has_halted: bool
+    milestones_behind: int = 0
+    catch_up_ms: int | None = None
+    """Estimate for these; `None` while there is none."""
 
 
 def init(  # noqa: PLR0913 — to Typer each option is an argument
@@ -177,7 +180,14 @@ def _node_status(name: str, url: str) -> NodeStatus:
             name, url, is_ready=False, confirmed_index=None, state_root=None, has_halted=False
         )
     return NodeStatus(
-        name, url, client.is_ready(), info.confirmed_index, info.state_root, bool(info.halted)
+        name,
+        url,
+        client.is_ready(),
+        info.confirmed_index,
+        info.state_root,
+        bool(info.halted),
+        info.milestones_behind,
+        info.catch_up_ms,
     )
 
 
@@ -197,6 +207,10 @@ def _show(name: str, processes: list[ProcessStatus], nodes: list[NodeStatus]) ->
         elif node.has_halted:
             state = "HALTED: it stopped confirming, an operator must decide"
         index = "" if node.confirmed_index is None else f"milestone {node.confirmed_index}"
+        if node.milestones_behind and not node.is_ready:
+            index += f", {node.milestones_behind} behind"
+        if node.catch_up_ms is not None:
+            index += f", about {-(-node.catch_up_ms // 1_000)} s to go"
         put(f"  {node.name:<12} {node.url:<28} {state:<16} {index}".rstrip())
     alive = sum(process.pid is not None for process in processes)
     put(f"  {alive} of {len(processes)} processes run")

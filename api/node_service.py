@@ -1,5 +1,6 @@
 """A running node as the HTTP layer sees it: `service.NodeService` over core and journal."""
 
+import asyncio
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,10 +26,12 @@ from api.service import (
 from api.stream import Hub, Subscription, events_of
 from api.transaction_views import Confidences, aside_view, attached_view
 from devices.reading import decode_reading
+from edge.catch_up import Progress
 from edge.entries import Counts, StoredTransaction
 from edge.journal import Journal
 from edge.local_difficulty import LocalDifficulty
 from edge.sealing import open_sealed
+from edge.snapshots import FOLDER, SnapshotFile, list_snapshots
 from edge.spans import size
 from tangle.accounts import (
     IDENTITY_PREFIX,
@@ -79,6 +82,10 @@ class RunningNode(Protocol):
 
     async def submit(self, data: bytes) -> TransactionId:
         """Take in canonical bytes, durable when it returns; raises as `NodeService.submit`."""
+        ...
+
+    def progress(self) -> Progress:
+        """Return how far behind the node is."""
         ...
 
     def select_parents(self) -> tuple[TransactionId, TransactionId]:
@@ -162,13 +169,15 @@ class NodeApi:
 
     def checks(self) -> tuple[Check, ...]:
         """Return the health checks."""
-        core, peers = self._node.core, self._peers()
+        core, peers, progress = self._node.core, self._peers(), self._node.progress()
         parameters = self._node.genesis.parameters
         disk = os.statvfs(self._node.folder)
         now, ends_at_ms = self._node.now(), self._card.certificate_ends_at_ms
         ledger_ms = now.ledger_ms - core.confirmed_at_ms
         vitals = Vitals(
-            behind=core.latest_index - core.confirmed_index,
+            behind=progress.behind,
+            estimate_ms=progress.estimate_ms,
+            is_stranded=progress.is_stranded,
             quiet_ms=ledger_ms // parameters.time_scale,
             milestone_interval_ms=parameters.milestone_interval_ms,
             max_clock_ahead_ms=parameters.max_clock_ahead_ms,
@@ -225,6 +234,10 @@ class NodeApi:
         likely = self._confidences.of(core, tx_id) if with_confidence else None
         return attached_view(core, stored, self._state(tx_id, stored), self._node.now(), likely)
 
+    async def pruned_through(self) -> int:
+        """Return the last milestone whose transactions are not kept here, 0 for none."""
+        return await self._node.read(Journal.oldest_cone) - 1
+
     async def milestone(self, index: int | None) -> MilestoneView | None:
         """Return the milestone of `index`, or the last applied one."""
         return await self._node.read(lambda journal: _milestone(journal, index))
@@ -262,6 +275,10 @@ class NodeApi:
         meters = {key: one for key, one in identities.items() if one.role == "meter"}
         return await self._node.read(lambda journal: self._devices(journal, meters))
 
+    async def snapshots(self) -> list[SnapshotFile]:
+        """Return the snapshots on this node's disk, the newest first."""
+        return await asyncio.to_thread(list_snapshots, self._node.folder / FOLDER)
+
     def peers(self) -> tuple[PeerView, ...]:
         """Return the configured peers."""
         return self._peers()
@@ -271,7 +288,7 @@ class NodeApi:
         return self._hub.subscribe()
 
     def _info(self, counts: Counts) -> NodeInfo:
-        core, card = self._node.core, self._card
+        core, card, progress = self._node.core, self._card, self._node.progress()
         return NodeInfo(
             network=core.rules.network,
             name=self._node.genesis.name,
@@ -284,6 +301,8 @@ class NodeApi:
             confirmed_id=core.confirmed_id,
             confirmed_at_ms=core.confirmed_at_ms,
             state_root=core.state_root,
+            milestones_behind=progress.behind,
+            catch_up_ms=progress.estimate_ms,
             ledger_time_ms=self._node.now().ledger_ms,
             tips=core.graph.tip_count,
             pending=counts.pending,
@@ -356,7 +375,9 @@ def _milestone(journal: Journal, index: int | None) -> MilestoneView | None:
     if found is None:
         return None
     stored = journal.transaction(found.milestone_id)
-    assert stored is not None, f"milestone {found.index} is applied and not journalled"
+    if stored is None:
+        assert found.index < journal.oldest_cone(), f"milestone {found.index} is not journalled"
+        return None
     outcomes = [type(one.outcome) for one in journal.referenced_by(found.index)]
     return MilestoneView(
         found.milestone_id,

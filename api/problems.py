@@ -115,6 +115,13 @@ def problem_response(problem: Problem, content: bytes | None = None) -> Response
     return response
 
 
+class PrunedError(HTTPException):
+    """What is asked for is not here, and this node drops what is old."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(404, detail)
+
+
 def add_problem_handlers(app: FastAPI) -> None:
     """Make every error of `app` a problem: ours, the framework's and our bugs."""
     app.add_exception_handler(InvalidError, _answer_own)
@@ -141,6 +148,8 @@ def _answer_http(request: Request, error: Exception) -> Response:
     detail = str(error.detail)
     if detail == HTTPStatus(error.status_code).phrase:
         detail = f"{request.method} {request.url.path}: {detail.lower()}"
+    if isinstance(error, PrunedError):
+        return problem_response(problem("PRUNED", error.status_code, detail))
     response = problem_response(http_problem(error.status_code, detail))
     response.headers.update(error.headers or {})
     return response

@@ -15,9 +15,11 @@ from api.config_fields import (
     Endpoint,
     Host,
     IntervalMs,
+    JournalBytes,
     KeyBytes,
     NonNegative,
     Port,
+    PruningDepth,
     Seed,
     SignatureBytes,
 )
@@ -104,6 +106,21 @@ class Intake:
 
 
 @dataclass(frozen=True, slots=True)
+class History:
+    """Section `history`: how much of the past the node keeps."""
+
+    pruning_depth: PruningDepth = 10_000
+    """Milestones whose transactions are kept: at 2 s five and a half hours; 0 for all."""
+
+    max_journal_bytes: JournalBytes = 0
+    """More of the oldest leave while the journal holds more; 0 for no limit."""
+
+    snapshots: bool = False
+    """Whether the node writes a snapshot every `snapshot_interval` milestones. A coordinator does
+    so in any case."""
+
+
+@dataclass(frozen=True, slots=True)
 class Enrolment:
     """One of `devices`: a device that this node sponsors and whose readings it takes."""
 
@@ -124,6 +141,7 @@ class NodeConfig:
     mqtt: Mqtt = Mqtt()
     intake: Intake = Intake()
     devices: tuple[Enrolment, ...] = ()
+    history: History = History()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +163,19 @@ class CoordinatorConfig:
     mqtt: Mqtt = Mqtt()
     intake: Intake = Intake()
     devices: tuple[Enrolment, ...] = ()
+    history: History = History()
 
 
 def node_part(config: CoordinatorConfig) -> NodeConfig:
     """Return what the coordinator's process has in common with an edge node."""
     return NodeConfig(
-        config.node, config.mesh, config.http, config.mqtt, config.intake, config.devices
+        config.node,
+        config.mesh,
+        config.http,
+        config.mqtt,
+        config.intake,
+        config.devices,
+        config.history,
     )
 
 

@@ -16,6 +16,7 @@ from api.json_forms import (
     TipsJson,
     TransactionJson,
 )
+from api.problems import PrunedError
 from api.routes import API, PROBLEMS, Service
 from api.views import (
     address_json,
@@ -68,6 +69,12 @@ async def get_transaction(
     wanted = TransactionId(from_hex(tx_id, "transaction id", size=HASH_SIZE))
     view = await service.transaction(wanted, with_confidence=confidence)
     if view is None:
+        through = await service.pruned_through()
+        if through:
+            raise PrunedError(
+                f"transaction {tx_id}: not here; this node keeps nothing that milestones up to "
+                f"{through} reference, ask an archive node"
+            )
         raise HTTPException(404, f"transaction {tx_id}: this node does not have it")
     if request.headers.get("accept", "").strip().lower() == BYTES_TYPE:
         return Response(view.data, media_type=BYTES_TYPE)
@@ -80,6 +87,12 @@ async def get_milestone(service: Service, index: str) -> MilestoneJson:
     wanted = None if index == "latest" else _index(index)
     view = await service.milestone(wanted)
     if view is None:
+        through = await service.pruned_through()
+        if wanted is not None and wanted <= through:
+            raise PrunedError(
+                f"milestone {index}: this node keeps nothing up to milestone {through}, ask an "
+                "archive node"
+            )
         newest = (await service.info()).confirmed_index
         raise HTTPException(404, f"milestone {index}: the last applied one is {newest}")
     return milestone_json(view)

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from api.stream import Subscription
+from edge.snapshots import SnapshotFile
 from tangle.accounts import Identity
 from tangle.address import Address
 from tangle.contracts import Rules
@@ -41,6 +42,12 @@ class NodeInfo:
     """Ledger time of that milestone."""
 
     state_root: bytes
+    milestones_behind: int
+    """Known of and not applied yet."""
+
+    catch_up_ms: int | None
+    """How long these will take at the measured rate; `None` while none is measured."""
+
     ledger_time_ms: int
     tips: int
     pending: int
@@ -271,6 +278,10 @@ class NodeService(Protocol):
         """Return one transaction, or `None` if this node does not have it."""
         ...
 
+    async def pruned_through(self) -> int:
+        """Return the last milestone whose transactions are not kept here, 0 for none."""
+        ...
+
     async def milestone(self, index: int | None) -> MilestoneView | None:
         """Return the milestone of `index`, or the last applied one; `None` if there is none."""
         ...
@@ -297,6 +308,10 @@ class NodeService(Protocol):
 
     async def devices(self) -> tuple[DeviceView, ...]:
         """Return all meters the ledger or the journal knows, ascending by address."""
+        ...
+
+    async def snapshots(self) -> list[SnapshotFile]:
+        """Return the snapshots on this node's disk, the newest first."""
         ...
 
     def peers(self) -> tuple[PeerView, ...]:

@@ -19,6 +19,7 @@ from tangle.errors import (
     InvalidKeyFileError,
     InvalidProofError,
     InvalidSeedError,
+    InvalidSnapshotError,
     StorageError,
     TanglewattError,
     UnavailableError,
@@ -114,6 +115,13 @@ _FAILURES: Final = (
         ExitCode.USAGE,
         "these words are no seed",
         "enter all 24 words again, in their order",
+    ),
+    (
+        InvalidSnapshotError,
+        FailureCode.BAD_SNAPSHOT,
+        ExitCode.REFUSED,
+        "a snapshot is refused",
+        "get another one, from this network and from another source",
     ),
     (
         (ForeignStoreError, DamagedStoreError),

@@ -18,6 +18,7 @@ from api.json_forms import (
     PayloadJson,
     PeerJson,
     ReadingsJson,
+    SnapshotJson,
     TransactionJson,
 )
 from api.plain import plain_call
@@ -32,6 +33,7 @@ from api.service import (
     PeerView,
     TransactionView,
 )
+from edge.snapshots import SnapshotFile
 from tangle.accounts import NO_ADDRESS, Identity
 from tangle.address import Address, address_of, encode_address
 from tangle.contracts import Contracts
@@ -62,6 +64,8 @@ def info_json(info: NodeInfo) -> InfoJson:
         confirmed_id=info.confirmed_id.hex(),
         confirmed_at_ms=info.confirmed_at_ms,
         state_root=info.state_root.hex(),
+        milestones_behind=info.milestones_behind,
+        catch_up_ms=info.catch_up_ms,
         ledger_time_ms=info.ledger_time_ms,
         tips=info.tips,
         pending=info.pending,
@@ -185,6 +189,22 @@ def peer_json(view: PeerView) -> PeerJson:
         view.confirmed_index,
         view.standing,
         view.banned_until_ms,
+    )
+
+
+def snapshot_json(file: SnapshotFile) -> SnapshotJson:
+    """Return the JSON form of a snapshot on disk."""
+    header = file.header
+    return SnapshotJson(
+        name=file.path.name,
+        kind=header.kind,
+        index=header.index,
+        base_index=header.base_index,
+        milestone_id=header.milestone_id.hex(),
+        timestamp_ms=header.timestamp_ms,
+        state_root=header.state_root.hex(),
+        size_bytes=file.size_bytes,
+        hash=file.file_hash.hex(),
     )
 
 

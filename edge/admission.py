@@ -53,7 +53,8 @@ class Admission:
 
     def is_catching_up(self) -> bool:
         """Return whether what comes is history and goes to the core as it comes."""
-        return self._core.latest_index > self._core.confirmed_index + CATCHING_UP
+        core = self._core
+        return core.is_catching_up or core.latest_index > core.confirmed_index + CATCHING_UP
 
     def turn(self) -> list[Queued]:
         """Take out what the core is to receive now."""

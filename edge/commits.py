@@ -10,6 +10,9 @@ from typing import Final
 from edge.entries import Arrival, Batch, FormedBatch, TakenReading
 from edge.records import encode_halted, encode_outcome
 from tangle.effects import Confirmed
+from tangle.outcomes import NoValue
+from tangle.snapshot import Start
+from tangle.transaction import TransactionId
 
 _COUNT: Final = (
     "INSERT INTO counters VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = value + ?2"
@@ -44,6 +47,50 @@ def write_genesis(
     """
     connection.executemany("INSERT INTO ledger VALUES (?, ?)", list(rows.items()))
     _put_meta(connection, "genesis", first)
+
+
+def write_start(connection: sqlite3.Connection, start: Start) -> None:
+    """Write what a node begins with that starts from a snapshot, in place of genesis' rows.
+
+    Ids without bytes are transactions without a body. The last milestone is pending, the others
+    are referenced by the one after each.
+
+    Args:
+        connection: Within a transaction, on a journal with genesis and without transactions.
+        start: Checked.
+    """
+    connection.execute("DELETE FROM ledger")
+    connection.executemany("INSERT INTO ledger VALUES (?, ?)", list(start.rows.items()))
+    bodies = {one.tx_id: one.data for one in start.milestones}
+    for verified, ids in zip(start.milestones, start.cones, strict=True):
+        milestone = verified.milestone
+        assert milestone is not None, verified.tx_id.hex()
+        for position, tx_id in enumerate(ids):
+            place = (tx_id, milestone.index, position)
+            _write_known(connection, place, bodies.get(tx_id))
+        connection.execute(
+            "INSERT INTO milestones VALUES (?, ?, ?, ?)",
+            (milestone.index, verified.tx_id, milestone.timestamp_ms, milestone.state_root),
+        )
+    _write_known(connection, (start.milestone_id, None, None), bodies[start.milestone_id])
+    connection.execute(_COUNT, ("transactions", len(start.milestones)))
+    connection.execute(_COUNT, ("milestones", len(start.milestones)))
+    connection.execute(_COUNT, ("meta/pruned_through", start.index))
+
+
+def _write_known(
+    connection: sqlite3.Connection,
+    place: tuple[TransactionId, int | None, int | None],
+    data: bytes | None,
+) -> None:
+    outcome = encode_outcome(NoValue()) if data is not None and place[1] is not None else None
+    cursor = connection.execute(
+        "INSERT INTO transactions (tx_id, milestone_index, position, attached_at_ms, outcome)"
+        " VALUES (?, ?, ?, 0, ?)",
+        (*place, outcome),
+    )
+    if data is not None:
+        connection.execute("INSERT INTO bodies VALUES (?, ?)", (cursor.lastrowid, data))
 
 
 def _put_meta(connection: sqlite3.Connection, name: str, value: bytes) -> None:

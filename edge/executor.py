@@ -12,10 +12,13 @@ from typing import Final, Protocol
 import structlog
 
 from edge.admission import Admission
+from edge.answer_budget import AnswerBudget
+from edge.catch_up import CatchUp, Progress
 from edge.entries import Arrival, Batch, FormedBatch, TakenReading
 from edge.frames import (
     MAX_HEARTBEAT_TIPS,
     Body,
+    ConeRequest,
     Heartbeat,
     Request,
     Transactions,
@@ -24,6 +27,7 @@ from edge.frames import (
 )
 from edge.journal import Journal
 from edge.mesh import PeerStatus
+from edge.serving import ConeServer, Outlet
 from edge.standing import Standings
 from tangle.effects import (
     Attached,
@@ -48,15 +52,11 @@ Observer = Callable[[Sequence[Effect]], None]
 """Is told what happened once it is durable; must not wait and must not fail."""
 
 
-class Gossip(Protocol):
+class Gossip(Outlet, Protocol):
     """What the executor needs of the mesh."""
 
     def broadcast(self, body: Body) -> None:
         """Send to every peer; never waits."""
-        ...
-
-    def send(self, peer: PeerId, body: Body) -> None:
-        """Send to one peer; never waits."""
         ...
 
     def peers(self) -> tuple[PeerStatus, ...]:
@@ -76,13 +76,16 @@ class Executor:
         self.journal = journal
         self.counts: Counter[str] = Counter()
         """`attached`, `confirmed`, `misbehaved`, `banned`, `dropped`, `overflowed`, `expired`,
-        `requested`, `answered`."""
+        `requested`, `answered`, `unanswered`."""
 
         self.announced: dict[PeerId, int] = {}
         """Last milestone that each peer said it had applied."""
 
         self.standings = Standings()
         self.admission = Admission(core)
+        self.catch_up = CatchUp()
+        self.cones = ConeServer(journal, gossip)
+        self._answers = AnswerBudget()
         self._gossip = gossip
         self._rng = rng
         self._observers: list[Observer] = []
@@ -103,20 +106,26 @@ class Executor:
                 continue
             match body:
                 case Transactions():
+                    self.catch_up.received(peer, sum(map(len, body.items)), now.wall_ms)
                     for data in body.items:
                         effects += self._arrive(peer, data, now)
                 case Heartbeat():
                     self.announced[peer] = body.confirmed_index
+                    self.catch_up.heard(peer, body.confirmed_index, body.oldest_cone)
                     said = (body.confirmed_index, TransactionId(body.confirmed_id))
                     tips = tuple(map(TransactionId, body.tips))
                     effects += self.core.heartbeat(peer, said, tips, now)
                 case Request():
                     requests.append((peer, body))
+                case ConeRequest():
+                    self.cones.ask(peer, body.index)
         for queued in self.admission.turn():
             effects += self._receive(queued.peer, queued.data, now)
         self.carry_out(effects, now)
         for peer, request in requests:
-            self._answer(peer, request)
+            self._answer(peer, request, now)
+        self.counts["answered"] += self.cones.serve()
+        self._steer(now)
 
     def _is_banned(self, peer: PeerId, now: Instant) -> bool:
         return self.standings.banned_until_ms(peer, now.wall_ms) is not None
@@ -171,7 +180,14 @@ class Executor:
         core = self.core
         useful = [tip for tip in sorted(core.graph.tips) if core.state(tip) is State.TIP]
         tips = self._rng.sample(useful, min(len(useful), MAX_HEARTBEAT_TIPS))
-        return Heartbeat(core.confirmed_index, core.confirmed_id, tuple(tips), version)
+        oldest = self.journal.oldest_cone()
+        return Heartbeat(core.confirmed_index, core.confirmed_id, tuple(tips), version, oldest)
+
+    def progress(self) -> Progress:
+        """Return how far behind this node is, as far as it knows."""
+        said, core = self.catch_up.progress(), self.core
+        behind = max(said.behind, core.latest_index - core.confirmed_index)
+        return Progress(behind, said.estimate_ms, said.is_stranded)
 
     def carry_out(
         self,
@@ -193,9 +209,23 @@ class Executor:
         self._tell(effects)
         for observer in self._observers:
             observer(effects)
+        wanted: dict[PeerId | None, dict[TransactionId, None]] = {}
         for effect in effects:
             if isinstance(effect, Requested):
-                self._request(effect, now)
+                wanted.setdefault(effect.peer, {}).update(dict.fromkeys(effect.tx_ids))
+        for peer, tx_ids in wanted.items():
+            self._request(peer, tuple(tx_ids), now)
+
+    def _steer(self, now: Instant) -> None:
+        """Ask for cones while this node is far behind, and tell the core that they come."""
+        core = self.core
+        connected = self._connected(now)
+        self._rng.shuffle(connected)
+        wanted = self.catch_up.plan(core.confirmed_index, core.latest_index, connected, now.wall_ms)
+        core.is_catching_up = self.catch_up.is_under_way and core.halted is None
+        if core.is_catching_up:
+            for one in wanted:
+                self._gossip.send(one.peer, ConeRequest(one.index))
 
     def _tell(self, effects: Sequence[Effect]) -> None:
         attached = [effect for effect in effects if isinstance(effect, Attached)]
@@ -245,40 +275,55 @@ class Executor:
         index = vertex.referenced_index
         return index is None or index >= core.confirmed_index
 
-    def _request(self, effect: Requested, now: Instant) -> None:
-        """Look here first: what waits its turn is hastened, what is journalled is too old."""
-        absent = []
-        for tx_id in effect.tx_ids:
-            if tx_id in self.core.graph or self.admission.hasten(tx_id):
-                continue
-            stored = self.journal.transaction(tx_id)
-            if stored is None:
-                absent.append(tx_id)
-            else:
-                self.carry_out(self.core.recall(tx_id, stored.milestone_index), now)
-        connected = [
+    def _connected(self, now: Instant) -> list[PeerId]:
+        return [
             one.peer
             for one in self._gossip.peers()
             if one.is_connected and not self._is_banned(one.peer, now)
         ]
+
+    def _request(
+        self, source: PeerId | None, tx_ids: Sequence[TransactionId], now: Instant
+    ) -> None:
+        """Look here first: what waits its turn is hastened, what is journalled is too old."""
+        absent = []
+        for tx_id in tx_ids:
+            if tx_id in self.core.graph or self.admission.hasten(tx_id):
+                continue
+            is_known, index = self.journal.is_known(tx_id)
+            if is_known:
+                self.carry_out(self.core.recall(tx_id, index), now)
+            else:
+                absent.append(tx_id)
+        connected = self._connected(now)
         if not absent or not connected:
             return  # asked for again when the request is overdue
-        peer = effect.peer if effect.peer in connected else self._rng.choice(connected)
+        peer = source if source in connected else self._rng.choice(connected)
         for body in split_request(absent):
             self.counts["requested"] += len(body.ids)
             self._gossip.send(peer, body)
 
-    def _answer(self, peer: PeerId, request: Request) -> None:
+    def _answer(self, peer: PeerId, request: Request, now: Instant) -> None:
+        """Send what is here of what a peer asked for, as far as its budget goes."""
         found = []
         for tx_id in map(TransactionId, request.ids):
-            pending = self.core.pending(tx_id)
-            if pending is not None:
-                found.append(pending.data)
-            elif (stored := self.journal.transaction(tx_id)) is not None:
-                found.append(stored.data)
+            data = self._known_bytes(tx_id)
+            if data is None:
+                continue
+            if not self._answers.take(peer, len(data), now.wall_ms):
+                self.counts["unanswered"] += 1
+                break
+            found.append(data)
         self.counts["answered"] += len(found)
         for body in split(found):
             self._gossip.send(peer, body)
+
+    def _known_bytes(self, tx_id: TransactionId) -> bytes | None:
+        pending = self.core.pending(tx_id)
+        if pending is not None:
+            return pending.data
+        stored = self.journal.transaction(tx_id)
+        return None if stored is None else stored.data
 
 
 def _batch(

@@ -23,6 +23,7 @@ from tangle.errors import (
 from tangle.hashing import domain
 from tangle.keys import KeyField, SignatureField, SigningKey, is_signed
 from tangle.transaction import (
+    MAX_INTEGER,
     MAX_TRANSACTION_SIZE,
     NETWORK_SIZE,
     Counter,
@@ -93,11 +94,24 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag="heartbeat"):
     version: Label
     """Of the sender's software, for people to read."""
 
+    oldest_cone: Counter = 1
+    """Smallest milestone index whose cone the sender can still give; 1 where all is kept."""
+
     def __post_init__(self) -> None:
         _verify_count("tips", len(self.tips), 0, MAX_HEARTBEAT_TIPS)
 
 
-Body = Transactions | Request | Heartbeat
+class ConeRequest(msgspec.Struct, frozen=True, array_like=True, tag="cone"):
+    """One milestone the sender asks for: what it references in white-flag order, then itself.
+
+    Answered with ordinary `Transactions`, in the order of the requests: whoever is far behind
+    can attach and apply as it reads.
+    """
+
+    index: Annotated[int, msgspec.Meta(ge=1, le=MAX_INTEGER)]
+
+
+Body = Transactions | Request | Heartbeat | ConeRequest
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True):

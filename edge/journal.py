@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from edge.commits import write_batch, write_genesis
+from edge.commits import write_batch, write_genesis, write_start
 from edge.entries import (
     AppliedBatch,
     Batch,
@@ -20,16 +20,19 @@ from edge.entries import (
     StoredTransaction,
     TakenReading,
 )
+from edge.pruning import delete_pending, delete_referenced
 from edge.records import decode_halted, decode_outcome
 from edge.storage import Storage, Value
-from tangle.accounts import genesis_rows
+from tangle.accounts import READINGS_PREFIX, decode_reading_ranges, genesis_rows
 from tangle.address import Address
 from tangle.effects import Halted
 from tangle.errors import ForeignStoreError
 from tangle.genesis import Genesis, entry_points
 from tangle.keys import PublicKey
 from tangle.outcomes import Applied
+from tangle.ranges import ReadingRanges
 from tangle.restored import Restored, StoredVertex
+from tangle.snapshot import Start
 from tangle.transaction import ReadingBatch, TransactionId, decode
 
 _TRANSACTION: Final = (
@@ -41,6 +44,10 @@ _FORMED: Final = (
     "SELECT r.tx_id, r.device, r.first_sequence, r.last_sequence, r.issuer_sequence"
     " FROM reading_batches r "
 )
+
+
+PRUNED_THROUGH: Final = "pruned_through"
+"""Counter: last milestone whose cone is not here, since it was pruned or never fetched."""
 
 
 class Journal:
@@ -107,7 +114,7 @@ class Journal:
         index = 0 if latest is None else latest.index
         since = index - reference_depth
         roots = [] if latest is None else [latest.milestone_id]
-        recent = self._recent(since, [*roots, *(entry_points(genesis) if since <= 0 else ())])
+        recent, bare = self._recent(since, [*roots, *(entry_points(genesis) if since <= 0 else ())])
         halted = self.halted()
         if not recent and halted is None:
             return None
@@ -118,7 +125,24 @@ class Journal:
             rows=dict(self._storage.rows("SELECT key, value FROM ledger")),
             recent=tuple(recent),
             halted=halted,
+            roots=tuple(bare),
         )
+
+    def start_from(self, genesis: Genesis, start: Start) -> None:
+        """Begin with a snapshot instead of genesis; `start` is checked.
+
+        Raises:
+            ForeignStoreError: Something is here already: history is never replaced.
+        """
+        self._begin(genesis)
+        counts = self.counts()
+        if counts.transactions or counts.milestones:
+            raise ForeignStoreError(
+                f"{self.path}: it holds {counts.transactions} transactions and "
+                f"{counts.milestones} milestones: only an empty journal starts from a snapshot"
+            )
+        with self._storage.transaction() as connection:
+            write_start(connection, start)
 
     def halted(self) -> Halted | None:
         """Return why confirmation stopped, `None` if it did not."""
@@ -131,9 +155,96 @@ class Journal:
         found = self._transactions("WHERE t.tx_id = ?", (tx_id,))
         return found[0] if found else None
 
+    def is_known(self, tx_id: TransactionId) -> tuple[bool, int | None]:
+        """Return whether an id was ever attached here, and which milestone references it.
+
+        Knows the ids that a snapshot left without bodies too.
+        """
+        found = self._storage.row(
+            "SELECT milestone_index FROM transactions WHERE tx_id = ?", (tx_id,)
+        )
+        return (False, None) if found is None else (True, found[0])
+
     def referenced_by(self, index: int) -> list[StoredTransaction]:
         """Return what milestone `index` references, in white-flag order."""
         return self._transactions("WHERE t.milestone_index = ? ORDER BY t.position", (index,))
+
+    def cone(self, index: int, first: int, most: int) -> list[bytes]:
+        """Return up to `most` transactions of a milestone's cone, in white-flag order.
+
+        Args:
+            index: Of an applied milestone.
+            first: Place in the order to begin at, from 0.
+            most: How many at most.
+        """
+        found = self._storage.rows(
+            "SELECT b.data FROM transactions t JOIN bodies b USING (number)"
+            " WHERE t.milestone_index = ? AND t.position >= ? ORDER BY t.position LIMIT ?",
+            (index, first, most),
+        )
+        return [data for (data,) in found]
+
+    def milestone_bytes(self, index: int) -> bytes | None:
+        """Return an applied milestone with its signatures, `None` if it is not here."""
+        found = self._storage.row(
+            "SELECT b.data FROM milestones m JOIN transactions t USING (tx_id)"
+            " JOIN bodies b USING (number) WHERE m.milestone_index = ?",
+            (index,),
+        )
+        return None if found is None else bytes(found[0])
+
+    def oldest_cone(self) -> int:
+        """Return the smallest milestone index whose cone is all here, applied or to come."""
+        return self.counter(PRUNED_THROUGH) + 1
+
+    def used_bytes(self) -> int:
+        """Return how much of the file is in use; what was deleted is used again."""
+        (pages,), (free,), (size,) = (
+            self._storage.rows(f"PRAGMA {name}")[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return (int(pages) - int(free)) * int(size)
+
+    def set_counter(self, name: str, value: int) -> None:
+        """Set a counter durably."""
+        self.commit(Batch(counters={name: value}))
+
+    def prune(self, through: int, most: int) -> int:
+        """Delete up to `most` transactions that milestones up to `through` reference; durable.
+
+        Returns:
+            How many; 0 once nothing is left. Readings and rows stay.
+        """
+        with self._storage.transaction() as connection:
+            return delete_referenced(connection, through, most)
+
+    def pending(self, after: int, most: int) -> list[tuple[int, TransactionId, bytes]]:
+        """Return number, id and bytes of what no milestone references, by number from `after`."""
+        found = self._storage.rows(
+            "SELECT t.number, t.tx_id, b.data FROM transactions t JOIN bodies b USING (number)"
+            " WHERE t.milestone_index IS NULL AND t.number > ? ORDER BY t.number LIMIT ?",
+            (after, most),
+        )
+        return [(number, TransactionId(tx_id), data) for number, tx_id, data in found]
+
+    def drop_pending(self, numbers: Sequence[int]) -> int:
+        """Delete transactions that no milestone references, durably; return how many."""
+        if not numbers:
+            return 0
+        with self._storage.transaction() as connection:
+            return delete_pending(connection, numbers)
+
+    def committed_ranges(self) -> dict[Address, ReadingRanges]:
+        """Return the readings that the ledger's rows count as applied, by device."""
+        found = self._storage.rows(
+            "SELECT key, value FROM ledger WHERE key >= ?1 AND key < ?2",
+            (READINGS_PREFIX, READINGS_PREFIX[:-1] + b"0"),
+        )
+        with self._storage.reported():
+            return {
+                Address(key.removeprefix(READINGS_PREFIX)): decode_reading_ranges(value)
+                for key, value in found
+            }
 
     def own_unreferenced(self, issuer: PublicKey) -> list[StoredTransaction]:
         """Return what `issuer` issued and no milestone references, in order of attachment."""
@@ -237,25 +348,31 @@ class Journal:
                 f"{self.path}: a journal of genesis {found[0].hex()}, not of {first.hex()}"
             )
 
-    def _recent(self, since: int, roots: Iterable[TransactionId]) -> list[StoredVertex]:
+    def _recent(
+        self, since: int, roots: Iterable[TransactionId]
+    ) -> tuple[list[StoredVertex], list[tuple[TransactionId, int]]]:
+        """Return what the graph is made of again: vertices, and roots known by their ids alone."""
         columns = "SELECT number, tx_id, attached_at_ms, milestone_index FROM transactions"
         found = self._storage.rows(
             f"WITH recent AS ({columns} WHERE milestone_index IS NULL"
             f" UNION ALL {columns} WHERE milestone_index >= ?)"
             " SELECT r.tx_id, b.data, r.attached_at_ms, r.milestone_index"
-            " FROM recent r JOIN bodies b USING (number) ORDER BY number",
+            " FROM recent r LEFT JOIN bodies b USING (number) ORDER BY number",
             (since,),
         )
         vertices, known = [], set(roots)
+        bare = [(TransactionId(tx_id), index) for tx_id, data, _, index in found if data is None]
         with self._storage.reported():
             for row in found:
+                if row[1] is None:
+                    continue
                 vertex = StoredVertex(*row)
                 is_root = vertex.referenced_index is not None or vertex.tx_id in known
                 if not (is_root or known.issuperset(decode(vertex.data).transaction.parents)):
                     continue
                 known.add(vertex.tx_id)
                 vertices.append(vertex)
-        return vertices
+        return vertices, bare
 
 
 def _stored_transaction(row: tuple[Any, ...]) -> StoredTransaction:

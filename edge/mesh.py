@@ -188,6 +188,11 @@ class Mesh:
         now_ms = self._wall_ms()
         return tuple(self._status(peer, tally, now_ms) for peer, tally in self._tallies.items())
 
+    @property
+    def waiting_out(self) -> int:
+        """Frames said and not handed to the network yet."""
+        return self._wire.waiting_out
+
     def counters(self) -> MeshCounters:
         """Return what operators watch."""
         return MeshCounters(

@@ -18,6 +18,7 @@ from edge.mesh import Mesh
 from edge.metering import Metering
 from edge.mqtt import MeterLink
 from edge.promoting import Promoting
+from edge.serving import PAUSE_MS
 from tangle.contracts import Contracts
 from tangle.effects import Attached, Effect
 from tangle.errors import StorageError
@@ -138,6 +139,8 @@ class EdgeNode:
             deadline_ms = self.core.next_deadline_ms()
             latest_ms = self.clock.wall_ms() + HEARTBEAT_MS
             until_ms = latest_ms if deadline_ms is None else min(deadline_ms, latest_ms)
+            if self.executor.cones.is_busy:
+                until_ms = min(until_ms, self.clock.wall_ms() + PAUSE_MS)
             if self.executor.is_busy:
                 until_ms = 0  # look what else has come, and serve the next turn
             frames = await self.mesh.receive(until_ms)

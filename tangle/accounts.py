@@ -143,6 +143,11 @@ def reading_ranges(rows: RowReader, meter: Address) -> ReadingRanges:
     return ReadingRanges(()) if value is None else _ranges.decode(value)
 
 
+def decode_reading_ranges(value: bytes) -> ReadingRanges:
+    """Parse the value of a readings row."""
+    return _ranges.decode(value)
+
+
 def reading_ranges_row(meter: Address, ranges: ReadingRanges) -> tuple[bytes, bytes]:
     """Return key and value of a readings row."""
     return READINGS_PREFIX + meter, encode(ranges)

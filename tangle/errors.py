@@ -28,6 +28,7 @@
     │   │   ├── BannedSenderError
     │   │   └── ReplayedFrameError
     │   ├── RecoveryRefusedError         answers that make no lock for a coordinator
+    │   ├── InvalidSnapshotError         a snapshot that is damaged, forged or of another network
     │   └── InvalidProofError            a proof that does not prove
     ├── CommandError                     in `api.failures`: a command cannot go on, and says why
     └── UnavailableError                 legal, but not now; may be retried
@@ -162,6 +163,10 @@ class RecoveryRefusedError(InvalidError):
 
 class InvalidProofError(InvalidError):
     """A proof that does not lead to the root it is held against."""
+
+
+class InvalidSnapshotError(InvalidError):
+    """A snapshot that is damaged, forged, or of another network."""
 
 
 class UnavailableError(TanglewattError):

@@ -51,6 +51,9 @@ class Parameters(msgspec.Struct, frozen=True, array_like=True):
     time_scale: Annotated[int, msgspec.Meta(ge=1, le=10**6)] = 1
     """Ledger milliseconds per wall millisecond; above 1 in a demonstration only."""
 
+    snapshot_interval: Annotated[int, msgspec.Meta(ge=1, le=10**6)] = 300
+    """Milestones between the snapshots that the coordinator writes and announces."""
+
 
 class GenesisIdentity(msgspec.Struct, frozen=True, array_like=True):
     """A key that may issue from the first milestone on."""

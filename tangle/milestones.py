@@ -6,6 +6,7 @@ from typing import Final
 
 from tangle.accounts import CoordinatorKeys
 from tangle.cones import Cone, new_cone
+from tangle.effects import Confirmed
 from tangle.errors import BadMilestoneError
 from tangle.genesis import Parameters
 from tangle.graph import Graph
@@ -113,6 +114,18 @@ class Judgement:
 
     cone: Cone
     diff: LedgerDiff
+
+    def confirmed(self, milestone_id: TransactionId) -> Confirmed:
+        """Return the effect of applying it."""
+        diff = self.diff
+        return Confirmed(
+            diff.index,
+            milestone_id,
+            diff.timestamp_ms,
+            diff.outcomes,
+            diff.changes,
+            diff.state_root,
+        )
 
 
 def judge(

@@ -9,7 +9,6 @@ from tangle.cones import new_cone
 from tangle.contracts import Contracts, Rules
 from tangle.effects import (
     Attached,
-    Confirmed,
     Dropped,
     Effect,
     Expired,
@@ -30,7 +29,7 @@ from tangle.errors import (
 from tangle.genesis import Genesis, entry_points, network_id
 from tangle.keys import PublicKey
 from tangle.ledger import Ledger, LedgerRules, genesis_state, milestone_payload
-from tangle.milestones import Judgement, MilestoneInbox, judge, verify_cone
+from tangle.milestones import MilestoneInbox, judge, verify_cone
 from tangle.outcomes import State
 from tangle.restored import Restored
 from tangle.transaction import (
@@ -68,10 +67,12 @@ class NodeCore:
         self.rules = Rules(network_id(genesis), genesis.parameters.work_per_byte, contracts)
         is_open = genesis.parameters.admission == "open"
         self.halted: Halted | None = state.halted
+        self.is_catching_up = False
+        """Set by who fetches cones by index: nothing is asked for that these will bring."""
         self._ledger = Ledger(LedgerRules(contracts, is_open), state)
         self._is_open = is_open
         self._entry_points = entry_points(genesis)
-        self._window = Window(genesis.parameters, self._entry_points, state.index, state.recent)
+        self._window = Window(genesis.parameters, self._entry_points, state)
         self.graph = self._window.graph
         self.weights = self._window.weights
         self._waiting = WaitingRoom()
@@ -209,7 +210,7 @@ class NodeCore:
             now: This moment.
         """
         index, milestone_id = confirmed
-        wanted = [tx_id for tx_id in tips if not self.is_known(tx_id)]
+        wanted = [] if self.is_catching_up else [one for one in tips if not self.is_known(one)]
         # Another milestone of an index applied here would be evidence against the coordinator.
         is_news = index > self._ledger.index or self.graph.milestone_id(index) is not None
         if is_news and not self.is_known(milestone_id):
@@ -362,6 +363,8 @@ class NodeCore:
         return [Dropped(one, "it approves what is below max depth") for one in dropped]
 
     def _wait(self, arrival: Arrival, missing: list[TransactionId], now: Instant) -> list[Effect]:
+        if self.is_catching_up and not self._waiting.is_wanted(arrival.verified.tx_id):
+            return [Dropped(arrival.verified.tx_id, "a cone or a later heartbeat brings it")]
         evicted = self._waiting.add(arrival, missing)
         effects: list[Effect] = [Dropped(one, "the waiting room is full") for one in evicted]
         self._waiting.ask_later(evicted, now.wall_ms)
@@ -433,7 +436,7 @@ class NodeCore:
     def _walk_back(self, now: Instant) -> list[Effect]:
         """Ask for the milestone before the lowest one known, until they join up with ours."""
         lowest = self._inbox.lowest()
-        if lowest is None:
+        if lowest is None or self.is_catching_up:
             return []
         milestone = lowest.verified.milestone
         assert milestone is not None
@@ -468,7 +471,7 @@ class NodeCore:
         source = None if arrival.sender == OWN else arrival.sender
         effects: list[Effect] = [
             Attached(milestone_id, verified.data, source, is_milestone=True),
-            _confirmed(judged, milestone_id),
+            judged.confirmed(milestone_id),
             *map(Expired, expired),
         ]
         effects += self._enter(self._waiting.release(milestone_id), now)
@@ -491,10 +494,3 @@ class NodeCore:
             tuple(arrival.verified.data for arrival in arrivals),
         )
         return self.halted
-
-
-def _confirmed(judged: Judgement, milestone_id: TransactionId) -> Confirmed:
-    diff = judged.diff
-    return Confirmed(
-        diff.index, milestone_id, diff.timestamp_ms, diff.outcomes, diff.changes, diff.state_root
-    )

@@ -37,3 +37,6 @@ class Restored:
     order of attachment, so that parents come before children."""
 
     halted: Halted | None = None
+    roots: tuple[tuple[TransactionId, int], ...] = ()
+    """Ids known without their bytes, with the milestone that references them: what a snapshot
+    leaves of the last milestones. In white-flag order."""

@@ -8,7 +8,7 @@ from tangle.genesis import Parameters
 from tangle.graph import Graph
 from tangle.keys import PublicKey
 from tangle.outcomes import State
-from tangle.restored import StoredVertex
+from tangle.restored import Restored, StoredVertex
 from tangle.transaction import TransactionId
 from tangle.verification import Verified, parse
 from tangle.weights import CumulativeWeights
@@ -24,14 +24,15 @@ class Window:
         self,
         parameters: Parameters,
         entry_points: Iterable[TransactionId],
-        confirmed_index: int,
-        recent: Iterable[StoredVertex],
+        restored: Restored,
     ) -> None:
-        """Rebuild the window as it was at milestone `confirmed_index`."""
+        """Rebuild the window as it was when a node stopped, or as a snapshot gives it."""
+        confirmed_index = restored.index
         self._parameters = parameters
         self._kept_depth = parameters.reference_depth + _KEPT_MARGIN
         is_young = confirmed_index <= self._kept_depth
-        self.graph = Graph([(tx_id, 0) for tx_id in entry_points] if is_young else ())
+        first = [(tx_id, 0) for tx_id in entry_points] if is_young else []
+        self.graph = Graph([*first, *restored.roots])
         self.weights = CumulativeWeights(self.graph)
         self.bodies: dict[TransactionId, Verified] = {}
         """Every solid transaction that no milestone references yet, milestones included."""
@@ -39,7 +40,7 @@ class Window:
         """How many of those each key issued; no key has 0."""
 
         self._expired: set[TransactionId] = set()
-        self._restore(recent)
+        self._restore(restored.recent)
         self._mark_expired(confirmed_index)
         self._drop_hopeless(confirmed_index)
 

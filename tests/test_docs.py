@@ -22,6 +22,7 @@ from api import (
     routes_ledger,
     routes_page,
     routes_proofs,
+    routes_snapshots,
     routes_stream,
 )
 from api import routes_submit as submit
@@ -345,7 +346,15 @@ def _default_of(one: "Field[Any]") -> object:
 
 def test_every_route_is_listed() -> None:
     text = section(page("docs/api.md"), "## Routes")
-    modules = (routes_health, routes_ledger, routes_proofs, submit, routes_stream, routes_page)
+    modules = (
+        routes_health,
+        routes_ledger,
+        routes_proofs,
+        routes_snapshots,
+        submit,
+        routes_stream,
+        routes_page,
+    )
     paths = {str(getattr(route, "path", "")) for one in modules for route in one.router.routes}
 
     assert {path for path in paths if f"`{path}`" not in text and f" {path}`" not in text} == set()

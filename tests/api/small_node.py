@@ -9,6 +9,7 @@ from access.device import CONTRACT as DEVICE
 from api.node_service import NodeApi, NodeCard
 from api.service import PeerView
 from coordinator.issuer import sign_milestone
+from edge.catch_up import Progress
 from edge.entries import Arrival, Batch
 from edge.journal import Journal
 from energy.transfer import CONTRACT as TRANSFER
@@ -81,6 +82,7 @@ class SmallNode:
         self.told: Callable[[Effect], None] = lambda _effect: None
         self.worked = 0
         self.in_queue: dict[TransactionId, bytes] = {}
+        self.estimate_ms: int | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -99,6 +101,9 @@ class SmallNode:
     async def submit(self, data: bytes) -> TransactionId:
         self.take_in(data)
         return transaction_id(_fields(data))
+
+    def progress(self) -> Progress:
+        return Progress(self.core.latest_index - self.core.confirmed_index, self.estimate_ms)
 
     def select_parents(self) -> tuple[TransactionId, TransactionId]:
         newest = [vertex.tx_id for vertex in self.core.graph.vertices()][-2:]

@@ -17,6 +17,8 @@ from api.service import CheckStatus
 
 WELL = Vitals(
     behind=0,
+    estimate_ms=None,
+    is_stranded=False,
     quiet_ms=1_000,
     milestone_interval_ms=2_000,
     max_clock_ahead_ms=60_000,
@@ -45,6 +47,19 @@ def test_a_node_alone_by_configuration_is_well() -> None:
         ({"is_writable": False}, "storage", "fail", "read-only"),
         ({"behind": MAX_BEHIND}, "sync", "pass", "2 milestones behind, 2 are usual"),
         ({"behind": MAX_BEHIND + 1}, "sync", "fail", "3 milestones behind"),
+        (
+            {"behind": 900, "estimate_ms": 61_001},
+            "sync",
+            "fail",
+            "900 milestones behind, 2 are usual, about 62 s to go",
+        ),
+        (
+            {"behind": 900, "is_stranded": True},
+            "sync",
+            "fail",
+            "900 milestones behind, 2 are usual; no peer keeps the next one any more: "
+            "start from a snapshot",
+        ),
         ({"halted": "two of one index"}, "sync", "fail", "two of one index"),
         ({"connected": 2}, "peers", "warn", "2 of 3 peers connected"),
         ({"connected": 0}, "peers", "fail", "0 of 3 peers connected"),

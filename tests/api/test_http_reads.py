@@ -107,6 +107,8 @@ def test_info_says_who_the_node_is_and_how_far_it_is(node: SmallNode, app: FastA
         "transactions": 3,
         "milestones": 1,
         "halted": None,
+        "milestones_behind": 0,
+        "catch_up_ms": None,
     }
 
 

@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from edge.answer_budget import BURST_BYTES
 from edge.entries import Batch
 from edge.executor import Executor
 from edge.frames import Body, Heartbeat, Request, Transactions
@@ -32,6 +33,7 @@ class FakeGossip:
     durable_at_broadcast: list[int] = field(default_factory=list)
     connected: tuple[PeerId, ...] = (ALICE, BOB)
     bans: list[tuple[PeerId, int]] = field(default_factory=list)
+    waiting_out: int = 0
 
     def broadcast(self, body: Body) -> None:
         self.broadcasts.append(body)
@@ -135,12 +137,12 @@ def test_requests_are_answered_with_what_is_pending_and_what_is_referenced(stage
 
 def test_a_heartbeat_makes_a_node_ask_for_unknown_tips_and_is_remembered(stage: Stage) -> None:
     tip = TransactionId(b"t" * 32)
-    beat = Heartbeat(7, TransactionId(b"M" * 32), (tip,), "1")
+    beat = Heartbeat(4, TransactionId(b"M" * 32), (tip,), "1")
 
     stage.executor.hear([(BOB, beat)], NOW)
 
     assert stage.gossip.directed == [(BOB, Request((tip, TransactionId(b"M" * 32))))]
-    assert stage.executor.announced == {BOB: 7}
+    assert stage.executor.announced == {BOB: 4}
 
 
 def test_what_waits_for_something_too_old_leaves_after_a_look_in_the_journal(
@@ -277,3 +279,33 @@ def test_a_ban_ends_and_the_peer_is_heard_again(stage: Stage) -> None:
     stage.executor.hear([(ALICE, Transactions((good.data,)))], at(FIRST_BAN_MS))
 
     assert stage.executor.counts["attached"] == 1
+
+
+def test_what_many_transactions_lack_is_asked_for_in_one_frame(stage: Stage) -> None:
+    missing = [TransactionId(bytes([number]) * 32) for number in range(1, 9)]
+    orphans = [MAKE.transaction(EDGE, at, (G, one)) for at, one in enumerate(missing)]
+
+    stage.executor.hear([(BOB, Transactions(tuple(one.data for one in orphans)))], NOW)
+
+    (said,) = stage.gossip.directed
+    assert said[0] == BOB
+    assert isinstance(said[1], Request)
+    assert sorted(said[1].ids) == missing
+
+
+def test_a_peer_that_asks_for_too_much_is_left_unanswered_for_a_while(stage: Stage) -> None:
+    known = MAKE.transaction(EDGE, 0, (G, H))
+    stage.executor.hear([(ALICE, Transactions((known.data,)))], NOW)
+    ask = Request((known.tx_id,) * 256)
+    enough = BURST_BYTES // (256 * len(known.data)) + 1
+
+    for _ in range(enough):
+        stage.executor.hear([(BOB, ask)], NOW)
+    answered = stage.executor.counts["answered"]
+    stage.executor.hear([(BOB, ask)], NOW)
+
+    assert answered * len(known.data) <= BURST_BYTES
+    assert stage.executor.counts["answered"] == answered
+    assert stage.executor.counts["unanswered"] == 2
+    stage.executor.hear([(ALICE, Request((known.tx_id,)))], NOW)
+    assert stage.executor.counts["answered"] == answered + 1

@@ -18,6 +18,7 @@ from edge.frames import (
     MAX_REQUEST_IDS,
     REPLAY_WINDOW,
     Body,
+    ConeRequest,
     Frame,
     Heartbeat,
     Numbering,
@@ -48,7 +49,7 @@ NETWORK = b"network1"
 ALICE = SigningKey(b"a" * 32)
 MALLORY = SigningKey(b"m" * 32)
 PEERS = frozenset({ALICE.public})
-HEARTBEAT = Heartbeat(7, b"c" * 32, (b"t" * 32,), "0.1.0")
+HEARTBEAT = Heartbeat(7, b"c" * 32, (b"t" * 32,), "0.1.0", 3)
 
 hashes = st.binary(min_size=32, max_size=32)
 labels = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=64)
@@ -59,7 +60,10 @@ bodies: st.SearchStrategy[Body] = st.one_of(
         st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=5).map(tuple),
     ),
     st.builds(Request, st.lists(hashes, min_size=1, max_size=5).map(tuple)),
-    st.builds(Heartbeat, counters, hashes, st.lists(hashes, max_size=5).map(tuple), labels),
+    st.builds(
+        Heartbeat, counters, hashes, st.lists(hashes, max_size=5).map(tuple), labels, counters
+    ),
+    st.builds(ConeRequest, st.integers(1, MAX_INTEGER)),
 )
 
 
@@ -110,7 +114,7 @@ OTHER_DOMAIN = encode(
 
 
 def test_the_table_of_refusals_starts_from_a_good_frame() -> None:
-    body = ("heartbeat", 7, b"c" * 32, (b"t" * 32,), "0.1.0")
+    body = ("heartbeat", 7, b"c" * 32, (b"t" * 32,), "0.1.0", 3)
 
     assert spelled(body) == GOOD
     assert verify_frame(GOOD, NETWORK, PEERS).body == HEARTBEAT
@@ -185,7 +189,8 @@ def test_a_frame_is_refused(data: bytes, error: type[InvalidError]) -> None:
         pytest.param(Transactions((bytes(MAX_FRAME_ITEM_BYTES // 64),) * 64), id="both"),
         pytest.param(Request(ids(MAX_REQUEST_IDS)), id="ids"),
         pytest.param(
-            Heartbeat(MAX_INTEGER, bytes(32), ids(MAX_HEARTBEAT_TIPS), "v" * 64), id="tips"
+            Heartbeat(MAX_INTEGER, bytes(32), ids(MAX_HEARTBEAT_TIPS), "v" * 64, MAX_INTEGER),
+            id="tips",
         ),
     ],
 )

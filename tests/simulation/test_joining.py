@@ -1,0 +1,104 @@
+"""A node that lost its disk starts from a snapshot, on the same bad network as all others."""
+
+from dataclasses import replace
+
+import pytest
+from typing_extensions import override
+
+from tangle.node import NodeCore
+from tangle.snapshot import (
+    SnapshotCone,
+    Start,
+    decode_snapshot,
+    encode_snapshot,
+    full_snapshot,
+    start_of,
+)
+from tests.simulation.world import SimulatedNode, Weather, World
+from tests.tangle.snapshotting import restored
+
+LOST_AT_MS = 9_000
+JOINS_AT_MS = 12_000
+
+
+class JoiningWorld(World):
+    """A world in which one node loses its disk, and joins with another one's snapshot."""
+
+    def __init__(self, seed: int, weather: Weather) -> None:
+        super().__init__(seed, nodes=8, issue_ms=20_000, weather=weather)
+        self.joiner = self.nodes[5]
+        self.start: Start | None = None
+        self.at(LOST_AT_MS, self._lose_disk)
+        self.at(JOINS_AT_MS, self._join)
+
+    def _lose_disk(self) -> None:
+        node = self.joiner
+        node.is_up = False
+        node.stored.clear()
+        node.milestones.clear()
+        node.roots.clear()
+        node.applied.clear()
+        node.rows = {}
+
+    def _join(self) -> None:
+        donor = self.nodes[3]
+        depth = self.genesis.parameters.reference_depth
+        cones = [
+            SnapshotCone(
+                donor.stored[one.milestone_id].data, tuple(tx_id for tx_id, _ in one.outcomes)
+            )
+            for one in donor.milestones[-depth:]
+        ]
+        taken = full_snapshot(donor.core.rules.network, donor.rows, cones)
+        self.start = start_of(decode_snapshot(encode_snapshot(taken)), self.genesis)
+        kept = restored(self.start)
+        node = self.joiner
+        node.core = NodeCore(self.genesis, node.core.rules.contracts, kept)
+        node.rows = dict(kept.rows)
+        node.stored = {one.tx_id: one for one in kept.recent}
+        node.is_up = True
+
+    @override
+    def _is_settled(self) -> bool:
+        """Say of the joiner only what it can know: what was referenced after its snapshot."""
+        if self.start is None:
+            return False
+        others = [node for node in self.nodes if node is not self.joiner]
+        indexes = {node.core.confirmed_index for node in self.nodes}
+        return (
+            max(indexes) - min(indexes) <= 1
+            and not any(node.core.waiting_count for node in self.nodes)
+            and all(self._has_all(node, 0) for node in others)
+            and self._has_all(self.joiner, self.start.index)
+        )
+
+    def _has_all(self, node: SimulatedNode, since: int) -> bool:
+        """Return whether all that was referenced after `since` is so on `node`."""
+        known = self.nodes[0].stored
+        for tx_id in self.issued:
+            index = known[tx_id].referenced_index if tx_id in known else None
+            if index is None:
+                return False
+            kept = node.stored.get(tx_id)
+            if index > since and (kept is None or kept.referenced_index is None):
+                return False
+        return True
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_node_that_starts_from_a_snapshot_ends_like_all_others(seed: int) -> None:
+    world = JoiningWorld(seed, replace(Weather(), crashes=0, partition_ms=(13_000, 16_000)))
+
+    world.run()
+
+    said = f"seed {seed}: {world.said()}"
+    assert world.start is not None
+    assert world.start.index >= 3, said
+    assert not any(node.halted for node in world.nodes), said
+    after = {one.index: one for one in world.joiner.milestones}
+    reference = {one.index: one for one in world.nodes[0].milestones}
+    common = sorted(set(after) & set(reference))
+    assert common[0] == world.start.index + 1, said
+    assert len(common) >= 3, said
+    for index in common:
+        assert after[index] == reference[index], said
