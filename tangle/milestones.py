@@ -1,6 +1,6 @@
 """Milestones that wait for their turn, and the judgement of the one whose turn it is."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +11,7 @@ from tangle.errors import BadMilestoneError
 from tangle.genesis import Parameters
 from tangle.graph import Graph
 from tangle.ledger import Ledger, LedgerDiff, contradictions, milestone_payload
-from tangle.transaction import TransactionId
+from tangle.transaction import MILESTONE_ISSUER, VERSION, Milestone, Transaction, TransactionId
 from tangle.verification import Verified, verify_milestone_signatures
 from tangle.waiting import Arrival
 
@@ -128,21 +128,49 @@ class Judgement:
         )
 
 
-def judge(
-    verified: Verified,
-    graph: Graph,
-    ledger: Ledger,
-    bodies: Mapping[TransactionId, Verified],
-    parameters: Parameters,
-) -> Judgement:
-    """Recompute a milestone whose signatures hold and whose past cone is solid.
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What the next milestone is drafted and judged on. Nothing of it is modified."""
+
+    graph: Graph
+    ledger: Ledger
+    """State before it."""
+
+    bodies: Mapping[TransactionId, Verified]
+    """Every pending transaction by id."""
+
+    parameters: Parameters
+
+
+def draft(
+    basis: Basis, network: bytes, parents: Iterable[TransactionId], timestamp_ms: int
+) -> Transaction:
+    """Return the next milestone over `parents`, unsigned.
 
     Args:
-        verified: The milestone that follows the ledger's last one.
-        graph: The tangle; not modified.
-        ledger: State before it; not modified.
-        bodies: Every pending transaction by id.
-        parameters: Of the network.
+        basis: The tangle and the ledger.
+        network: First 8 bytes of the genesis hash.
+        parents: Two to eight solid ids, the last milestone among them.
+        timestamp_ms: Ledger time, after the last milestone's.
+
+    Raises:
+        BadMilestoneError: The cone is too large or too deep.
+    """
+    ordered_parents = tuple(sorted(set(parents)))
+    index = basis.ledger.index + 1
+    diff = _follow(basis, ordered_parents, index, timestamp_ms).diff
+    payload = milestone_payload(diff, basis.ledger.milestone_id)
+    return Transaction(
+        VERSION, network, ordered_parents, MILESTONE_ISSUER, index, timestamp_ms, payload
+    )
+
+
+def judge(transaction: Transaction, basis: Basis) -> Judgement:
+    """Recompute a milestone whose past cone is solid, whoever has signed it so far.
+
+    Args:
+        transaction: The signed fields of the milestone that follows the ledger's last one.
+        basis: The tangle and the ledger.
 
     Returns:
         Its new cone and what it does to the ledger: the roots are the claimed ones.
@@ -150,8 +178,8 @@ def judge(
     Raises:
         BadMilestoneError: What is claimed and what this node computed, one line each.
     """
-    claimed = verified.milestone
-    assert claimed is not None
+    claimed, ledger = transaction.payload, basis.ledger
+    assert isinstance(claimed, Milestone)
     if claimed.previous != ledger.milestone_id:
         raise BadMilestoneError(
             f"milestone {claimed.index} follows {claimed.previous.hex()}, "
@@ -162,14 +190,21 @@ def judge(
             f"milestone {claimed.index} is of {claimed.timestamp_ms} ms, "
             f"not after the one before it, {ledger.timestamp_ms} ms"
         )
-    cone = new_cone(graph, verified.transaction.parents, ledger.index)
-    verify_cone(cone, claimed.index, parameters)
-    ordered = [bodies[tx_id] for tx_id in cone.order]
-    diff = ledger.preview(ordered, claimed.index, claimed.timestamp_ms)
-    lines = contradictions(claimed, milestone_payload(diff, ledger.milestone_id))
+    judged = _follow(basis, transaction.parents, claimed.index, claimed.timestamp_ms)
+    lines = contradictions(claimed, milestone_payload(judged.diff, ledger.milestone_id))
     if lines:
         raise BadMilestoneError(f"milestone {claimed.index}: {'; '.join(lines)}")
-    return Judgement(cone, diff)
+    return judged
+
+
+def _follow(
+    basis: Basis, parents: tuple[TransactionId, ...], index: int, timestamp_ms: int
+) -> Judgement:
+    """Compute what a milestone over `parents` does."""
+    cone = new_cone(basis.graph, parents, basis.ledger.index)
+    verify_cone(cone, index, basis.parameters)
+    ordered = [basis.bodies[tx_id] for tx_id in cone.order]
+    return Judgement(cone, basis.ledger.preview(ordered, index, timestamp_ms))
 
 
 def verify_cone(cone: Cone, index: int, parameters: Parameters) -> None:

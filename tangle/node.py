@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tangle.accounts import coordinators, identity
 from tangle.address import address_of
-from tangle.cones import new_cone
 from tangle.contracts import Contracts, Rules
 from tangle.effects import (
     Attached,
@@ -28,16 +27,11 @@ from tangle.errors import (
 )
 from tangle.genesis import Genesis, entry_points, network_id
 from tangle.keys import PublicKey
-from tangle.ledger import Ledger, LedgerRules, genesis_state, milestone_payload
-from tangle.milestones import MilestoneInbox, judge, verify_cone
+from tangle.ledger import Ledger, LedgerRules, genesis_state
+from tangle.milestones import Basis, MilestoneInbox, draft, judge
 from tangle.outcomes import State
 from tangle.restored import Restored
-from tangle.transaction import (
-    MILESTONE_ISSUER,
-    VERSION,
-    Transaction,
-    TransactionId,
-)
+from tangle.transaction import Transaction, TransactionId
 from tangle.verification import (
     Verified,
     parse,
@@ -121,6 +115,11 @@ class NodeCore:
     def waiting(self) -> WaitingRoom:
         """What waits for its parents, to be read only."""
         return self._waiting
+
+    @property
+    def basis(self) -> Basis:
+        """What the next milestone is judged on, to be read only."""
+        return Basis(self.graph, self._ledger, self._window.bodies, self.parameters)
 
     def row(self, key: bytes) -> bytes | None:
         """Return a row of the ledger's state."""
@@ -248,31 +247,8 @@ class NodeCore:
         return effects
 
     def draft_milestone(self, parents: Iterable[TransactionId], timestamp_ms: int) -> Transaction:
-        """Return the next milestone over `parents`, unsigned. Changes nothing.
-
-        Args:
-            parents: Two to eight solid ids, the last milestone among them.
-            timestamp_ms: Ledger time, after the last milestone's.
-
-        Raises:
-            BadMilestoneError: The cone is too large or too deep.
-        """
-        ordered_parents = tuple(sorted(set(parents)))
-        index = self._ledger.index + 1
-        cone = new_cone(self.graph, ordered_parents, self._ledger.index)
-        verify_cone(cone, index, self.parameters)
-        ordered = [self._window.bodies[tx_id] for tx_id in cone.order]
-        diff = self._ledger.preview(ordered, index, timestamp_ms)
-        payload = milestone_payload(diff, self._ledger.milestone_id)
-        return Transaction(
-            VERSION,
-            self.rules.network,
-            ordered_parents,
-            MILESTONE_ISSUER,
-            index,
-            timestamp_ms,
-            payload,
-        )
+        """Return the next milestone over `parents`, unsigned, as `tangle.milestones.draft`."""
+        return draft(self.basis, self.rules.network, parents, timestamp_ms)
 
     # Admission: may it come in now?
 
@@ -461,7 +437,7 @@ class NodeCore:
     def _confirm(self, arrival: Arrival, now: Instant) -> list[Effect]:
         verified = arrival.verified
         try:
-            judged = judge(verified, self.graph, self._ledger, self._window.bodies, self.parameters)
+            judged = judge(verified.transaction, self.basis)
         except BadMilestoneError as error:
             return [self._halt([arrival], str(error))]
         index, milestone_id = judged.diff.index, verified.tx_id
