@@ -24,6 +24,17 @@ NO_DISK_BYTES: Final = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
+class SigningState:
+    """How the signing of milestones goes here; empty on a node that signs none."""
+
+    waits: str | None = None
+    """Whose signatures the proposed milestone has been waiting for."""
+
+    refusal: str | None = None
+    """Why this node does not sign what is proposed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Vitals:
     """What the checks look at."""
 
@@ -53,9 +64,11 @@ class Vitals:
     certificate_left_ms: int | None
     """Wall time until peers refuse the node's certificate; `None` for plain links."""
 
+    signing: SigningState = SigningState()
+
 
 def health_checks(vitals: Vitals) -> tuple[Check, ...]:
-    """Return storage, sync, peers, coordinator, clock, disk and certificate, in this order."""
+    """Return storage, sync, peers, coordinator, clock, disk, certificate, signing, in order."""
     return (
         _storage(vitals),
         _sync(vitals),
@@ -64,6 +77,7 @@ def health_checks(vitals: Vitals) -> tuple[Check, ...]:
         _clock(vitals),
         _disk(vitals),
         _certificate(vitals),
+        _signing(vitals.signing),
     )
 
 
@@ -137,3 +151,11 @@ def _certificate(vitals: Vitals) -> Check:
     if left_ms < RENEW_WITHIN_DAYS * DAY_MS:
         return Check("certificate", CheckStatus.WARN, detail)
     return Check("certificate", CheckStatus.PASS, detail)
+
+
+def _signing(signing: SigningState) -> Check:
+    if signing.waits is not None:
+        return Check("signing", CheckStatus.FAIL, f"nothing is confirmed: {signing.waits}")
+    if signing.refusal is not None:
+        return Check("signing", CheckStatus.WARN, f"not signed here: {signing.refusal}")
+    return Check("signing", CheckStatus.PASS, "no milestone waits for a signature")

@@ -14,7 +14,8 @@ from typing import TypeVar
 
 from access.device import Register
 from api.contracts import CONTRACTS
-from api.coordinating import announce, coordinate, read_lock
+from api.coordinating import TAKE_OVER, Coordinating, announce, read_lock
+from api.cosigning import CoSigning
 from api.genesis_file import load_genesis
 from api.http import create_app
 from api.node_service import NodeApi, NodeCard
@@ -22,6 +23,7 @@ from api.private_files import create_folder
 from api.records import CoordinatorConfig, Enrolment, NodeConfig, node_part
 from api.server import listen, serve
 from api.service import PeerView
+from coordinator.cosigner import CoSigner
 from coordinator.issuer import Issuer
 from edge.catch_up import Progress
 from edge.certificates import Credentials, read_credentials
@@ -120,8 +122,17 @@ def run_coordinator(config: CoordinatorConfig) -> None:
 
 
 async def _run_node(config: NodeConfig) -> None:
-    async with _opened(config, "edge") as (node, services, _):
-        await node.run(*services)
+    async with _opened(config, "edge") as (node, answers, services, _):
+        if config.cosigner is None:
+            await node.run(*services)
+            return
+        named, passphrase = config.cosigner, read_passphrase(config.node.passphrase_file)
+        lock = read_lock(named.lock_file, network_id(node.genesis), TAKE_OVER)
+        key = read_key_file(named.key_file, passphrase)
+        cosigner = CoSigner(node.core, key, PublicKey(named.leader_key), lock)
+        cosigning = CoSigning(node, cosigner, named.lock_file)
+        answers.watch_signing(cosigning.state)
+        await node.run(*services, cosigning.run)
 
 
 async def _run_coordinator(config: CoordinatorConfig) -> None:
@@ -130,25 +141,22 @@ async def _run_coordinator(config: CoordinatorConfig) -> None:
     lock = read_lock(lock_file, network_id(genesis))
     passphrase = read_passphrase(config.node.passphrase_file)
     key = read_key_file(config.coordinator.key_file, passphrase)
-    async with _opened(node_part(config), "coordinator") as (node, services, keeper):
+    async with _opened(node_part(config), "coordinator") as (node, answers, services, keeper):
         issuer = Issuer(node.core, (key,), lock)
-        rng = SystemRandom()
+        coordinating = Coordinating(node, issuer, lock_file, SystemRandom())
+        answers.watch_signing(coordinating.state)
 
         async def announced(file: SnapshotFile) -> None:
             await announce(node, file)
 
         keeper.written = announced
-
-        async def issue() -> None:
-            await coordinate(node, issuer, lock_file, rng)
-
-        await node.run(*services, issue)
+        await node.run(*services, coordinating.run)
 
 
 @asynccontextmanager
 async def _opened(
     config: NodeConfig, role: str
-) -> AsyncIterator[tuple[EdgeNode, tuple[Service, ...], HistoryKeeper]]:
+) -> AsyncIterator[tuple[EdgeNode, NodeApi, tuple[Service, ...], HistoryKeeper]]:
     """Open all that a node stands on, and close it again in the opposite order."""
     genesis = load_genesis(config.node.genesis_file)
     key = read_key_file(config.node.key_file, read_passphrase(config.node.passphrase_file))
@@ -176,7 +184,7 @@ async def _opened(
                 answers = NodeApi(served, card, served.peers, sealing_key(key) if link else None)
                 http = _http(config, node, answers, listener)
                 keeper = _keeper(config, role, node)
-                yield node, (http, keeper.run), keeper
+                yield node, answers, (http, keeper.run), keeper
             finally:
                 await mesh.close()
     finally:

@@ -12,15 +12,26 @@ from typing import Final
 
 import structlog
 
+from api.checks import SigningState
 from api.exit_codes import ExitCode
 from api.failures import CommandError, Failure, FailureCode
 from api.private_files import PRIVATE, not_writable
-from coordinator.issuer import CHECKPOINT_LABEL, Behind, Checkpoints, Issue, Issuer
+from coordinator.issuer import (
+    CHECKPOINT_LABEL,
+    Behind,
+    Checkpoints,
+    Issue,
+    Issuer,
+    Propose,
+    Unnamed,
+)
 from coordinator.lock import MAX_LOCK_SIZE, Lock, decode_lock, encode_lock
 from edge.runtime import EdgeNode
 from edge.snapshots import SnapshotFile
 from tangle.codec import encode
+from tangle.effects import Instant, PeerId
 from tangle.errors import BadMilestoneError, InvalidError, StorageError, UnavailableError
+from tangle.proposals import CoSignature, Proposal
 from tangle.snapshot import NOTICE_LABEL, SnapshotNotice
 from tangle.transaction import Data
 
@@ -30,11 +41,21 @@ IDLE_S: Final = 0.05
 MERGING_SHARE: Final = 2
 """Checkpoints take at most this part of the milestone interval: then the milestone comes."""
 
+PATIENCE: Final = 3
+"""So often a milestone is proposed before people hear that signatures are missing: one lost frame
+is none of their business."""
+
+RECOVER: Final = "put the file back, or run `tanglewatt coordinator recover`"
+"""What an operator of the coordinator does without the lock."""
+
+TAKE_OVER: Final = "put the file back, or copy the coordinator's present lock file here"
+"""What an operator of a co-signer does: the coordinator's lock is never behind what it proposed."""
+
 _log: Final = structlog.get_logger(__name__)
 
 
-def read_lock(file: Path, network: bytes) -> Lock:
-    """Return what this coordinator signed last. Raises `CommandError` without it."""
+def read_lock(file: Path, network: bytes, remedy: str = RECOVER) -> Lock:
+    """Return what was signed here last. Raises `CommandError`, with its remedy, without it."""
     try:
         with file.open("rb") as stream:
             return decode_lock(stream.read(MAX_LOCK_SIZE + 1), network)
@@ -44,9 +65,9 @@ def read_lock(file: Path, network: bytes) -> Lock:
             Failure(
                 FailureCode.NO_LOCK,
                 ExitCode.STORAGE,
-                f"no usable coordinator lock at {file}",
-                f"{why}; without it this coordinator could sign two milestones of one index",
-                "put the file back, or run `tanglewatt coordinator recover`",
+                f"no usable lock at {file}",
+                f"{why}; without it this process could sign two milestones of one index",
+                remedy,
             )
         ) from error
 
@@ -70,49 +91,111 @@ def write_lock(file: Path, lock: Lock) -> None:
         raise not_writable(file, error) from error
 
 
-async def coordinate(node: EdgeNode, issuer: Issuer, lock_file: Path, rng: Random) -> None:
-    """Issue milestones until cancelled."""
-    interval_ms = node.genesis.parameters.milestone_interval_ms
-    while True:
-        now = node.clock.instant()
-        deadline_ms = issuer.next_deadline_ms()
-        if now.wall_ms < deadline_ms:
-            await asyncio.sleep(min(IDLE_S, (deadline_ms - now.wall_ms) / 1_000))
-            continue
-        merge_until_ms = now.wall_ms + interval_ms // MERGING_SHARE
-        await _step(node, issuer, lock_file, rng, merge_until_ms)
+class Coordinating:
+    """The coordinator's hands: one per process."""
 
+    def __init__(self, node: EdgeNode, issuer: Issuer, lock_file: Path, rng: Random) -> None:
+        """Listen to `node` for co-signatures from now on; `run` issues."""
+        self._node = node
+        self._issuer = issuer
+        self._lock_file = lock_file
+        self._rng = rng
+        self._interval_ms = node.genesis.parameters.milestone_interval_ms
+        self._proposed: Propose | None = None
+        """What was proposed last, while it has not become a milestone."""
 
-async def _step(
-    node: EdgeNode, issuer: Issuer, lock_file: Path, rng: Random, merge_until_ms: int
-) -> None:
-    """Merge tips while there is time, then issue the milestone that is due."""
-    while True:
-        now = node.clock.instant()
-        may_merge = now.wall_ms < merge_until_ms
-        try:
-            step = issuer.step(now, node.issuance.view(), rng, may_merge=may_merge)
-        except BadMilestoneError as error:
-            _log.exception("milestone not issued", error=str(error))
-            await asyncio.sleep(IDLE_S)
-            return
+        self._times = 0
+        self._bad = 0
+        node.executor.listen(self._hear)
+
+    def state(self) -> SigningState:
+        """Return whose signatures confirmation has been waiting for, if it has."""
+        if self._proposed is None or self._times < PATIENCE:
+            return SigningState()
+        missing = ", ".join(key.hex() for key in self._issuer.awaited)
+        if not missing:
+            return SigningState()
+        return SigningState(
+            waits=f"milestone {self._proposed.lock.index} needs {self._issuer.needed} more of the "
+            f"signatures by {missing}"
+        )
+
+    async def run(self) -> None:
+        """Issue milestones until cancelled."""
+        while True:
+            now = self._node.clock.instant()
+            deadline_ms = self._issuer.next_deadline_ms()
+            if now.wall_ms < deadline_ms:
+                await asyncio.sleep(min(IDLE_S, (deadline_ms - now.wall_ms) / 1_000))
+                continue
+            await self._step(now.wall_ms + self._interval_ms // MERGING_SHARE)
+
+    async def _step(self, merge_until_ms: int) -> None:
+        """Merge tips while there is time, then issue or propose the milestone that is due."""
+        while True:
+            now = self._node.clock.instant()
+            view, may_merge = self._node.issuance.view(), now.wall_ms < merge_until_ms
+            try:
+                step = self._issuer.step(now, view, self._rng, may_merge=may_merge)
+            except BadMilestoneError as error:
+                _log.exception("milestone not issued", error=str(error))
+                await asyncio.sleep(IDLE_S)
+                return
+            if not isinstance(step, Checkpoints):
+                self._carry_out(step)
+                return
+            if not await _merge(self._node, step, merge_until_ms):
+                merge_until_ms = now.wall_ms  # the next round would be refused as well
+
+    def _carry_out(self, step: Issue | Propose | Unnamed | Behind | None) -> None:
         match step:
             case None:
                 return
-            case Checkpoints():
-                if not await _merge(node, step, merge_until_ms):
-                    merge_until_ms = now.wall_ms  # the next round would be refused as well
             case Issue():
-                write_lock(lock_file, step.lock)
-                node.submit(step.data)
-                return
+                self._issue(step)
+            case Propose():
+                self._propose(step)
+            case Unnamed():
+                keys = [key.hex() for key in step.keys]
+                _log.warning("the ledger names other coordinator keys", keys_here=keys)
             case Behind():
                 _log.warning(
                     "waiting for the ledger to catch up with what was signed",
                     signed_index=step.signed_index,
                     confirmed_index=step.confirmed_index,
                 )
-                return
+
+    def _issue(self, step: Issue) -> None:
+        write_lock(self._lock_file, step.lock)
+        self._proposed = None
+        self._node.submit(step.data)
+
+    def _propose(self, step: Propose) -> None:
+        is_repeated = self._proposed is not None and self._proposed.lock.index == step.lock.index
+        self._times = self._times + 1 if is_repeated else 1
+        self._proposed = step
+        if self._times >= PATIENCE:
+            _log.warning(
+                "confirmation waits for co-signers",
+                milestone_index=step.lock.index,
+                needed=step.needed,
+                missing=[key.hex() for key in step.missing],
+            )
+        write_lock(self._lock_file, step.lock)
+        self._node.mesh.broadcast(step.proposal)
+
+    def _hear(self, peer: PeerId, body: Proposal | CoSignature, _now: Instant) -> None:
+        if isinstance(body, Proposal):
+            return
+        try:
+            step = self._issuer.take(body)
+        except InvalidError as error:
+            self._bad += 1
+            if self._bad & (self._bad - 1) == 0:  # whoever floods a node fills no log
+                _log.warning("bad signature", peer=peer.hex(), error=str(error), so_far=self._bad)
+            return
+        if step is not None:
+            self._issue(step)
 
 
 async def announce(node: EdgeNode, file: SnapshotFile) -> None:

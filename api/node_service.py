@@ -9,7 +9,7 @@ from random import Random
 from typing import Protocol, TypeVar
 
 from api.applied_readings import AppliedReadings, Tally
-from api.checks import Vitals, health_checks
+from api.checks import SigningState, Vitals, health_checks
 from api.proving import address_proof, proved, row_proof, transaction_proof
 from api.service import (
     AddressView,
@@ -150,6 +150,11 @@ class NodeApi:
         self._hub = Hub()
         self._difficulty = LocalDifficulty()
         self._confidences = Confidences(Random(self._card.key))
+        self._signing: Callable[[], SigningState] = SigningState
+
+    def watch_signing(self, state: Callable[[], SigningState]) -> None:
+        """Ask `state`, whenever health is asked for, how the signing of milestones goes."""
+        self._signing = state
 
     def publish(self, effect: Effect) -> None:
         """Tell every listener of one effect; the runtime calls it when the effect is durable."""
@@ -187,6 +192,7 @@ class NodeApi:
             is_writable=not disk.f_flag & os.ST_RDONLY,
             free_bytes=disk.f_bavail * disk.f_frsize,
             certificate_left_ms=None if ends_at_ms is None else ends_at_ms - now.wall_ms,
+            signing=self._signing(),
         )
         return health_checks(vitals)
 

@@ -132,6 +132,16 @@ class Enrolment:
 
 
 @dataclass(frozen=True, slots=True)
+class CoSigner:
+    """Section `cosigner`: of an edge node that also signs what the leader proposes."""
+
+    key_file: AbsolutePath
+    lock_file: AbsolutePath
+    leader_key: KeyBytes
+    """Coordinator key whose proposals are signed: others could split the signatures."""
+
+
+@dataclass(frozen=True, slots=True)
 class NodeConfig:
     """All an edge node is told."""
 
@@ -142,6 +152,7 @@ class NodeConfig:
     intake: Intake = Intake()
     devices: tuple[Enrolment, ...] = ()
     history: History = History()
+    cosigner: CoSigner | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,10 @@
 
 Pure: it looks at the core, and what must happen comes back as steps for the shell, which writes
 the lock file durably *before* it hands the milestone on.
+
+Where the ledger asks for more signatures than this coordinator's, the milestone is proposed to the
+co-signers first. The lock holds the proposal, so no other is ever made for that index: with too
+few co-signers confirmation stops, and goes on by itself when enough are back.
 """
 
 from dataclasses import dataclass
@@ -9,19 +13,14 @@ from random import Random
 from typing import Final
 
 from coordinator.lock import Lock, lock_of
-from tangle.codec import encode
+from coordinator.signatures import signatures_of, with_signatures
+from tangle.accounts import coordinators
 from tangle.effects import Instant
-from tangle.errors import InvalidError
-from tangle.keys import SigningKey
+from tangle.errors import BadMilestoneError, InvalidError
+from tangle.keys import PublicKey, SigningKey, is_signed
 from tangle.node import NodeCore
-from tangle.transaction import (
-    KeySignature,
-    MilestoneWitness,
-    SignedTransaction,
-    Transaction,
-    TransactionId,
-    sign,
-)
+from tangle.proposals import CoSignature, Proposal, propose
+from tangle.transaction import KeySignature, Transaction, TransactionId, preimage, sign
 from tangle.verification import Verified, parse
 from tip_selection.checkpoints import merging_checkpoints
 from tip_selection.heaviest_branch import select_heaviest_branch
@@ -48,6 +47,27 @@ class Issue:
 
 
 @dataclass(frozen=True, slots=True)
+class Propose:
+    """Write the lock durably, then send the proposal to all co-signers."""
+
+    lock: Lock
+    proposal: Proposal
+    missing: tuple[PublicKey, ...]
+    """Coordinator keys that have not signed yet, ascending."""
+
+    needed: int
+    """Signatures that are still needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unnamed:
+    """Wait: the ledger names other coordinator keys than those held here."""
+
+    keys: tuple[PublicKey, ...]
+    """Held here."""
+
+
+@dataclass(frozen=True, slots=True)
 class Behind:
     """Wait: the ledger here has not caught up with what this coordinator signed."""
 
@@ -55,7 +75,7 @@ class Behind:
     confirmed_index: int
 
 
-Step = Checkpoints | Issue | Behind
+Step = Checkpoints | Issue | Propose | Unnamed | Behind
 
 
 class Issuer:
@@ -72,12 +92,30 @@ class Issuer:
         self._keys = tuple(sorted(keys, key=lambda key: key.public))
         self._lock = lock
         self._due_ms: int | None = None
+        self._signatures: dict[bytes, KeySignature] = {}
+        """Of the milestone in the lock, checked, by key."""
+        if lock.data:
+            self._signatures = signatures_of(parse(lock.data))
         self._verify_alone()
 
     @property
     def signed_index(self) -> int:
         """Index of the last milestone signed here."""
         return self._lock.index
+
+    @property
+    def awaited(self) -> tuple[PublicKey, ...]:
+        """Coordinator keys that have not signed what is proposed, ascending; none if nothing is."""
+        if not self._is_proposing or self.needed <= 0:
+            return ()
+        named = coordinators(self._core.ledger.rows).keys
+        return tuple(PublicKey(key) for key in named if key not in self._signatures)
+
+    @property
+    def needed(self) -> int:
+        """Signatures that the milestone in the lock still needs; none at zero or below."""
+        named = coordinators(self._core.ledger.rows)
+        return named.quorum - sum(key in self._signatures for key in named.keys)
 
     def next_deadline_ms(self) -> int:
         """When to call `step`, wall time; 0 for at once."""
@@ -102,6 +140,9 @@ class Issuer:
         if self._core.halted is not None:
             self._due_ms = now.wall_ms + self._core.parameters.milestone_interval_ms
             return None
+        if not self._named_keys():
+            self._due_ms = now.wall_ms + self._core.parameters.milestone_interval_ms
+            return Unnamed(tuple(key.public for key in self._keys))
         if self._lock.index > self._core.confirmed_index:
             return self._catch_up(now)
         pairs = merging_checkpoints(view, rng) if may_merge else []
@@ -109,8 +150,69 @@ class Issuer:
             return Checkpoints(tuple(pairs))
         return self._issue(now, view, rng)
 
+    def take(self, signed: CoSignature) -> Issue | None:
+        """Take a co-signer's signature of what is proposed; return the milestone once it is one.
+
+        What is late, repeated or of another proposal is passed over.
+
+        Raises:
+            BadMilestoneError: Not by a coordinator key, or not signed by it.
+        """
+        said = signed.index, signed.milestone_id
+        if not self._is_proposing or said != (self._lock.index, self._lock.milestone_id):
+            return None
+        if signed.key in self._signatures or self.needed <= 0 or self._core.halted is not None:
+            return None
+        draft = parse(self._lock.data).transaction
+        if signed.key not in coordinators(self._core.ledger.rows).keys:
+            raise BadMilestoneError(
+                f"milestone {signed.index} is co-signed by {signed.key.hex()}, no coordinator key"
+            )
+        if not is_signed(signed.key, preimage(draft), signed.signature):
+            raise BadMilestoneError(
+                f"milestone {signed.index} is co-signed as {signed.key.hex()}, but not by it"
+            )
+        self._signatures[signed.key] = KeySignature(signed.key, signed.signature)
+        if self.needed > 0:
+            return None
+        self._sign(draft)
+        return Issue(self._lock, self._lock.data)
+
+    @property
+    def _is_proposing(self) -> bool:
+        """Whether the lock holds the milestone that comes next."""
+        return self._lock.index == self._core.confirmed_index + 1 and bool(self._lock.data)
+
+    def _named_keys(self) -> tuple[SigningKey, ...]:
+        """Return those of the keys held here that the ledger names for the next milestone."""
+        named = coordinators(self._core.ledger.rows).keys
+        return tuple(key for key in self._keys if key.public in named)
+
+    def _sign(self, draft: Transaction) -> None:
+        """Put a milestone under the signatures there are, own ones included, into the lock."""
+        named = coordinators(self._core.ledger.rows).keys
+        own: dict[bytes, KeySignature] = {
+            key.public: KeySignature(key.public, sign(draft, key)) for key in self._named_keys()
+        }
+        self._signatures |= own
+        valid = [one for key, one in self._signatures.items() if key in named]
+        self._lock = lock_of(with_signatures(draft, valid))
+
+    def _next_step(self) -> Issue | Propose:
+        """Return what to do with the milestone in the lock."""
+        if self.needed <= 0:
+            return Issue(self._lock, self._lock.data)
+        leader = self._named_keys()[0].public
+        proposal = propose(parse(self._lock.data).transaction, self._signatures[leader])
+        return Propose(self._lock, proposal, self.awaited, self.needed)
+
     def _verify_alone(self) -> None:
-        """Check that nobody signed more than this coordinator knows it did."""
+        """Check that nobody signed more than this coordinator knows it did.
+
+        Milestones that others sign while this coordinator is not named are theirs to sign.
+        """
+        if not self._named_keys():
+            return
         latest = self._core.latest_index
         if self._lock.index < latest:
             raise InvalidError(
@@ -119,20 +221,22 @@ class Issuer:
             )
 
     def _catch_up(self, now: Instant) -> Step:
-        """Send again what was signed; never sign anew for that index."""
+        """Send again what was signed or proposed; never sign another for that index."""
         self._due_ms = now.wall_ms + self._core.parameters.milestone_interval_ms
-        if self._lock.index == self._core.confirmed_index + 1 and self._lock.data:
-            return Issue(self._lock, self._lock.data)
+        if self._is_proposing:
+            # A lock taken from a co-signer holds the proposal, perhaps under another key.
+            self._sign(parse(self._lock.data).transaction)
+            return self._next_step()
         return Behind(self._lock.index, self._core.confirmed_index)
 
-    def _issue(self, now: Instant, view: View, rng: Random) -> Issue:
+    def _issue(self, now: Instant, view: View, rng: Random) -> Issue | Propose:
         branches = select_heaviest_branch(view, rng)
         timestamp_ms = max(now.ledger_ms, self._core.confirmed_at_ms + 1)
         draft = self._core.draft_milestone(self._parents(branches), timestamp_ms)
-        milestone = sign_milestone(draft, self._keys)
-        self._lock = lock_of(milestone)
+        self._signatures = {}
+        self._sign(draft)
         self._due_ms = self._next_due_ms(now)
-        return Issue(self._lock, milestone.data)
+        return self._next_step()
 
     def _next_due_ms(self, now: Instant) -> int:
         """Keep the beat; after a pause start a new one rather than catch up in a burst."""
@@ -158,6 +262,4 @@ class Issuer:
 
 def sign_milestone(draft: Transaction, keys: tuple[SigningKey, ...]) -> Verified:
     """Return the milestone with one signature of each key."""
-    ordered = sorted(keys, key=lambda key: key.public)
-    signatures = tuple(KeySignature(key.public, sign(draft, key)) for key in ordered)
-    return parse(encode(SignedTransaction(draft, MilestoneWitness(signatures))))
+    return with_signatures(draft, (KeySignature(key.public, sign(draft, key)) for key in keys))

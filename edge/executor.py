@@ -44,12 +44,16 @@ from tangle.effects import (
 from tangle.errors import InvalidError
 from tangle.node import NodeCore
 from tangle.outcomes import State
+from tangle.proposals import CoSignature, Proposal
 from tangle.transaction import TransactionId
 
 _log: Final = structlog.get_logger(__name__)
 
 Observer = Callable[[Sequence[Effect]], None]
 """Is told what happened once it is durable; must not wait and must not fail."""
+
+Listener = Callable[[PeerId, Proposal | CoSignature, Instant], None]
+"""Is told what a peer said of a milestone to be; must not wait. Whoever signs milestones."""
 
 
 class Gossip(Outlet, Protocol):
@@ -89,10 +93,15 @@ class Executor:
         self._gossip = gossip
         self._rng = rng
         self._observers: list[Observer] = []
+        self._listeners: list[Listener] = []
 
     def observe(self, observer: Observer) -> None:
         """Tell `observer` of all effects from now on."""
         self._observers.append(observer)
+
+    def listen(self, listener: Listener) -> None:
+        """Tell `listener` of all proposals and co-signatures from now on."""
+        self._listeners.append(listener)
 
     def hear(self, frames: Iterable[tuple[PeerId, Body]], now: Instant) -> None:
         """Handle what peers said, all in one commit, then answer their requests.
@@ -101,6 +110,7 @@ class Executor:
         """
         effects: list[Effect] = []
         requests: list[tuple[PeerId, Request]] = []
+        said_of_milestones: list[tuple[PeerId, Proposal | CoSignature]] = []
         for peer, body in frames:
             if self._is_banned(peer, now):
                 continue
@@ -119,13 +129,24 @@ class Executor:
                     requests.append((peer, body))
                 case ConeRequest():
                     self.cones.ask(peer, body.index)
+                case Proposal() | CoSignature():
+                    said_of_milestones.append((peer, body))
         for queued in self.admission.turn():
             effects += self._receive(queued.peer, queued.data, now)
         self.carry_out(effects, now)
+        self._answer_all(requests, now)
+        self._steer(now)
+        self._pass_on(said_of_milestones, now)
+
+    def _answer_all(self, requests: Sequence[tuple[PeerId, Request]], now: Instant) -> None:
         for peer, request in requests:
             self._answer(peer, request, now)
         self.counts["answered"] += self.cones.serve()
-        self._steer(now)
+
+    def _pass_on(self, said: Sequence[tuple[PeerId, Proposal | CoSignature]], now: Instant) -> None:
+        for peer, body in said:
+            for listener in self._listeners:
+                listener(peer, body, now)
 
     def _is_banned(self, peer: PeerId, now: Instant) -> bool:
         return self.standings.banned_until_ms(peer, now.wall_ms) is not None

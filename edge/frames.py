@@ -22,6 +22,7 @@ from tangle.errors import (
 )
 from tangle.hashing import domain
 from tangle.keys import KeyField, SignatureField, SigningKey, is_signed
+from tangle.proposals import CoSignature, Proposal
 from tangle.transaction import (
     MAX_INTEGER,
     MAX_TRANSACTION_SIZE,
@@ -111,7 +112,7 @@ class ConeRequest(msgspec.Struct, frozen=True, array_like=True, tag="cone"):
     index: Annotated[int, msgspec.Meta(ge=1, le=MAX_INTEGER)]
 
 
-Body = Transactions | Request | Heartbeat | ConeRequest
+Body = Transactions | Request | Heartbeat | ConeRequest | Proposal | CoSignature
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True):

@@ -1,5 +1,6 @@
 """A small community for tests: keys from numbers, a genesis, and transactions made by hand."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -69,7 +70,13 @@ def forged(data: bytes) -> bytes:
     return encode(SignedTransaction(signed.transaction, witness))
 
 
-def community(edges: int = 2, members: int = 3, parameters: Parameters = NO_WORK) -> Genesis:
+def community(
+    edges: int = 2,
+    members: int = 3,
+    parameters: Parameters = NO_WORK,
+    signers: Sequence[SigningKey] = (COORDINATOR,),
+    quorum: int = 1,
+) -> Genesis:
     """Return a genesis with edge nodes, one voter, and members who hold `COINS_UEUR` each."""
     roles: list[tuple[PublicKey, str]] = [(VOTER.public, "voter"), (COORDINATOR.public, "edge")]
     roles += [(edge_key(number).public, "edge") for number in range(edges)]
@@ -80,8 +87,8 @@ def community(edges: int = 2, members: int = 3, parameters: Parameters = NO_WORK
         created_at_ms=START_MS,
         ledger_start_ms=START_MS,
         parameters=parameters,
-        coordinator_keys=(COORDINATOR.public,),
-        quorum=1,
+        coordinator_keys=tuple(sorted(one.public for one in signers)),
+        quorum=quorum,
         identities=tuple(GenesisIdentity(public, role) for public, role in sorted(roles)),
         allocations=tuple(Allocation(address, COINS_UEUR) for address in addresses),
     )

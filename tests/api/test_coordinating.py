@@ -11,7 +11,7 @@ from typing import cast
 
 import pytest
 
-from api.coordinating import coordinate, read_lock
+from api.coordinating import Coordinating, read_lock
 from coordinator.issuer import Issuer
 from coordinator.lock import first_lock
 from edge.clock import Clock
@@ -70,9 +70,9 @@ def test_a_checkpoint_that_is_refused_ends_the_merging_and_the_milestone_comes(
     issuer = Issuer(node.core, (COORDINATOR,), first_lock(GENESIS))
 
     async def until_issued() -> None:
-        loop = coordinate(cast(EdgeNode, node), issuer, lock_file, Random(1))
+        coordinating = Coordinating(cast(EdgeNode, node), issuer, lock_file, Random(1))
         with suppress(TimeoutError):
-            await asyncio.wait_for(loop, 0.2)
+            await asyncio.wait_for(coordinating.run(), 0.2)
 
     asyncio.run(until_issued())
 

@@ -43,7 +43,8 @@ from tangle.errors import (
 )
 from tangle.hashing import domain
 from tangle.keys import SigningKey
-from tangle.transaction import MAX_INTEGER, MAX_TRANSACTION_SIZE, TransactionId
+from tangle.proposals import MAX_PROPOSAL_SIZE, CoSignature, Proposal
+from tangle.transaction import MAX_INTEGER, MAX_TRANSACTION_SIZE, KeySignature, TransactionId
 
 NETWORK = b"network1"
 ALICE = SigningKey(b"a" * 32)
@@ -54,6 +55,7 @@ HEARTBEAT = Heartbeat(7, b"c" * 32, (b"t" * 32,), "0.1.0", 3)
 hashes = st.binary(min_size=32, max_size=32)
 labels = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=64)
 counters = st.integers(0, MAX_INTEGER)
+signed = st.builds(KeySignature, hashes, st.binary(min_size=64, max_size=64))
 bodies: st.SearchStrategy[Body] = st.one_of(
     st.builds(
         Transactions,
@@ -64,6 +66,8 @@ bodies: st.SearchStrategy[Body] = st.one_of(
         Heartbeat, counters, hashes, st.lists(hashes, max_size=5).map(tuple), labels, counters
     ),
     st.builds(ConeRequest, st.integers(1, MAX_INTEGER)),
+    st.builds(Proposal, st.binary(min_size=1, max_size=300), signed),
+    st.builds(CoSignature, counters, hashes, hashes, st.binary(min_size=64, max_size=64)),
 )
 
 
@@ -156,6 +160,16 @@ def test_the_table_of_refusals_starts_from_a_good_frame() -> None:
             id="one byte too many in all",
         ),
         pytest.param(spelled(("request", ())), MalformedBytesError, id="no id"),
+        pytest.param(
+            spelled(("proposal", bytes(MAX_PROPOSAL_SIZE + 1), (bytes(32), bytes(64)))),
+            MalformedBytesError,
+            id="too long a proposal",
+        ),
+        pytest.param(
+            spelled(("co-signature", 1, bytes(32), bytes(32), bytes(63))),
+            MalformedBytesError,
+            id="short co-signature",
+        ),
         pytest.param(spelled(("request", (bytes(31),))), MalformedBytesError, id="short id"),
         pytest.param(
             spelled(("request", ids(MAX_REQUEST_IDS + 1))), MalformedBytesError, id="too many ids"
@@ -191,6 +205,9 @@ def test_a_frame_is_refused(data: bytes, error: type[InvalidError]) -> None:
         pytest.param(
             Heartbeat(MAX_INTEGER, bytes(32), ids(MAX_HEARTBEAT_TIPS), "v" * 64, MAX_INTEGER),
             id="tips",
+        ),
+        pytest.param(
+            Proposal(bytes(MAX_PROPOSAL_SIZE), KeySignature(ALICE.public, bytes(64))), id="proposal"
         ),
     ],
 )

@@ -127,7 +127,7 @@ class World:
         self.seed = seed
         self.rng = Random(seed)
         self.weather = Weather() if weather is None else weather
-        self.genesis = community(edges=nodes, members=MEMBERS)
+        self.genesis = self.found(nodes)
         self.make = Maker(self.genesis)
         self.issue_ms = issue_ms
         self.now_ms = 0
@@ -144,6 +144,10 @@ class World:
         self.lock: Lock = first_lock(self.genesis)
         self.issuer = Issuer(self.nodes[0].core, (COORDINATOR,), self.lock)
         self._schedule()
+
+    def found(self, nodes: int) -> Genesis:
+        """Return the genesis of a world of so many nodes."""
+        return community(edges=nodes, members=MEMBERS)
 
     # Time.
 

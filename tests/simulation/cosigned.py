@@ -1,0 +1,194 @@
+"""A world whose milestones need three of four signatures, and whose co-signers are not all good."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from enum import Enum, auto
+from functools import partial
+from typing import Final
+
+import msgspec
+from typing_extensions import override
+
+from coordinator.cosigner import CoSigner, Refused, Signed
+from coordinator.issuer import Checkpoints, Issue, Issuer, Propose
+from coordinator.lock import Lock, first_lock
+from tangle.errors import InvalidError
+from tangle.genesis import Genesis
+from tangle.keys import SigningKey
+from tangle.proposals import CoSignature, Proposal, propose
+from tangle.transaction import (
+    Data,
+    KeySignature,
+    Milestone,
+    Transaction,
+    TransactionId,
+    decode_fields,
+    sign,
+    transaction_id,
+)
+from tests.community import COORDINATOR, community, key
+from tests.simulation.world import MEMBERS, SimulatedNode, Weather, World
+
+SIGNERS: Final = (COORDINATOR, key(901), key(902), key(903))
+"""Of node 0, the leader, and of nodes 1 to 3."""
+
+QUORUM: Final = 3
+
+
+class Character(Enum):
+    """How a co-signer behaves."""
+
+    HONEST = auto()
+    SIGNS_ANYTHING = auto()
+    REFUSES = auto()
+    SIGNS_TWO = auto()
+
+
+class CoSignedWorld(World):
+    """A world in which the leader proposes, and three nodes co-sign."""
+
+    def __init__(
+        self,
+        seed: int,
+        characters: Mapping[int, Character] | None = None,
+        nodes: int = 6,
+        weather: Weather | None = None,
+    ) -> None:
+        self.characters = defaultdict(lambda: Character.HONEST, characters or {})
+        self.locks: dict[int, Lock] = {}
+        """Of the co-signers, as on disk, by node."""
+
+        self.cosigners: dict[int, CoSigner] = {}
+        self.signed: defaultdict[tuple[int, int], set[bytes]] = defaultdict(set)
+        """Ids for which an honest co-signer's signature left it, by node and index."""
+
+        self.refusals: list[str] = []
+        """Why an honest co-signer refused."""
+
+        super().__init__(seed, nodes, weather=weather)
+        for number in range(1, len(SIGNERS)):
+            self.locks[number] = first_lock(self.genesis)
+            self._take_up(self.nodes[number])
+
+    @override
+    def found(self, nodes: int) -> Genesis:
+        return community(edges=nodes, members=MEMBERS, signers=SIGNERS, quorum=QUORUM)
+
+    @override
+    def _start(self, node: SimulatedNode) -> None:
+        super()._start(node)
+        if node.number in self.locks:
+            self._take_up(node)
+
+    def _take_up(self, node: SimulatedNode) -> None:
+        own, lock = SIGNERS[node.number], self.locks[node.number]
+        self.cosigners[node.number] = CoSigner(node.core, own, COORDINATOR.public, lock)
+
+    # The leader.
+
+    @override
+    def _coordinate_again(self) -> None:
+        node = self.nodes[0]
+        if not node.is_up:
+            return
+        step = self.issuer.step(self._instant(node), self._view(node), self.rng)
+        if isinstance(step, Checkpoints):
+            self.at(1, self._coordinate_again)
+            for pair in step.pairs:
+                self._issue(node, COORDINATOR, Data("checkpoint", b""), pair)
+        if isinstance(step, Issue):
+            self._finalise(step)
+        if isinstance(step, Propose):
+            self.lock = step.lock  # on disk before anyone hears of it
+            if not self._hesitates(node):
+                self._put(node, step.proposal)
+
+    def _finalise(self, step: Issue) -> None:
+        node = self.nodes[0]
+        self.lock = step.lock
+        if not self._hesitates(node):
+            self._carry_out(node, node.core.submit(step.data, self._instant(node)))
+
+    def _put(self, leader: SimulatedNode, proposal: Proposal) -> None:
+        for number in self.locks:
+            self._tell(leader, self.nodes[number], partial(self._asked, number, proposal))
+
+    def _answered(self, signature: CoSignature) -> None:
+        issuer: Issuer = self.issuer
+        try:
+            step = issuer.take(signature)
+        except InvalidError as error:
+            self.refusals.append(str(error))
+            return
+        if step is not None:
+            self._finalise(step)
+
+    # The co-signers.
+
+    def _asked(self, number: int, proposal: Proposal) -> None:
+        node = self.nodes[number]
+        match self.characters[number]:
+            case Character.HONEST:
+                self._consider(node, proposal)
+            case Character.SIGNS_ANYTHING:
+                self._answer(node, _signed(decode_fields(proposal.fields), SIGNERS[number]))
+            case Character.REFUSES:
+                pass
+            case Character.SIGNS_TWO:
+                self._answer(node, _signed(decode_fields(proposal.fields), SIGNERS[number]))
+                self._lie(node, proposal)
+
+    def _consider(self, node: SimulatedNode, proposal: Proposal) -> None:
+        try:
+            answer = self.cosigners[node.number].consider(proposal, self._instant(node))
+        except InvalidError as error:
+            self.refusals.append(str(error))
+            return
+        if isinstance(answer, Refused):
+            self.refusals.append(answer.why)
+        if isinstance(answer, Signed):
+            self.locks[node.number] = answer.lock  # on disk before the signature leaves
+            if not self._hesitates(node):
+                signature = answer.signature
+                self.signed[node.number, signature.index].add(signature.milestone_id)
+                self._answer(node, signature)
+
+    def _lie(self, node: SimulatedNode, proposal: Proposal) -> None:
+        """Propose another milestone of that index to the rest, and sign that one as well."""
+        draft, own = decode_fields(proposal.fields), SIGNERS[node.number]
+        payload = draft.payload
+        assert isinstance(payload, Milestone)
+        late = msgspec.structs.replace(payload, timestamp_ms=payload.timestamp_ms + 1)
+        other = msgspec.structs.replace(draft, payload=late, issued_at_ms=late.timestamp_ms)
+        self._answer(node, _signed(other, own))
+        forged = propose(other, KeySignature(own.public, sign(other, own)))
+        for number in self.locks:
+            if number != node.number:
+                self._tell(node, self.nodes[number], partial(self._asked, number, forged))
+
+    def _answer(self, node: SimulatedNode, signature: CoSignature) -> None:
+        self._tell(node, self.nodes[0], partial(self._answered, signature))
+
+    # The network.
+
+    def _hesitates(self, node: SimulatedNode) -> bool:
+        """Kill a node now and then, after it wrote its lock and before it sent."""
+        if self.now_ms >= self.issue_ms or self.rng.random() >= self.weather.hesitation:
+            return False
+        self.stop(node, self.rng.randint(200, 3_000))
+        return True
+
+    def _tell(self, sender: SimulatedNode, to: SimulatedNode, what: partial[None]) -> None:
+        if self.now_ms < self.issue_ms and self.rng.random() < self.weather.loss:
+            return
+
+        def arrive() -> None:
+            if to.is_up and sender.group == to.group:
+                what()
+
+        self.at(self.rng.randint(5, self.weather.max_delay_ms), arrive)
+
+
+def _signed(draft: Transaction, own: SigningKey) -> CoSignature:
+    tx_id: TransactionId = transaction_id(draft)
+    return CoSignature(draft.sequence, tx_id, own.public, sign(draft, own))
