@@ -16,8 +16,8 @@ import msgspec
 
 from api.exit_codes import ExitCode
 from api.failures import CommandError, Failure, FailureCode
-from api.genesis_file import genesis_text
-from api.layout import COORDINATOR, Layout, NetworkFile, load_network
+from api.genesis_file import genesis_text, load_genesis
+from api.layout import COORDINATOR, COSIGNER_KEY, COSIGNER_LOCK, Layout, NetworkFile, load_network
 from api.network_files import NetworkKeys, configuration_files, make_genesis
 from api.network_plan import NetworkPlan, Wishes
 from api.private_files import PRIVATE, create_file, create_folder, not_writable
@@ -72,8 +72,10 @@ def create_network(
     genesis = make_genesis(plan, keys)
     create_file(layout.genesis_bytes_file, encode(genesis))
     create_file(layout.genesis_file, genesis_text(genesis).encode("utf-8"))
-    lock_file = layout.coordinator_folder / "coordinator.lock"
-    create_file(lock_file, encode_lock(first_lock(genesis)), PRIVATE)
+    cosigners = [layout.edge_folder(place.name) for place in plan.edges[: plan.cosigners]]
+    locks = [layout.coordinator_folder / "coordinator.lock"]
+    for lock_file in (*locks, *(folder / COSIGNER_LOCK for folder in cosigners)):
+        create_file(lock_file, encode_lock(first_lock(genesis)), PRIVATE)
     for file, text in configuration_files(layout, plan, keys, genesis).items():
         create_file(file, text.encode("utf-8"))
     for file, content in _certificates(layout, plan, keys, genesis, tools.entropy).items():
@@ -146,6 +148,10 @@ def existing_network(layout: Layout, wishes: Wishes) -> NetworkFile:
         ("--time-scale", wishes.time_scale, network.time_scale),
         ("--name", wishes.name, network.name),
     ]
+    if wishes.coordinators is not None or wishes.quorum is not None:
+        genesis = load_genesis(layout.genesis_file)
+        asked.append(("--coordinators", wishes.coordinators, len(genesis.coordinator_keys)))
+        asked.append(("--quorum", wishes.quorum, genesis.quorum))
     if wishes.homes is not None:
         asked.append(("--homes N", "synthetic", network.source))
     if wishes.recordings is not None:
@@ -240,6 +246,10 @@ def _make_keys(
         operator=made(layout.operator_key_file),
         coordinator_node=made(layout.coordinator_folder / "node.key"),
         coordinator=made(layout.coordinator_folder / "coordinator.key"),
+        cosigners=tuple(
+            made(layout.edge_folder(place.name) / COSIGNER_KEY)
+            for place in plan.edges[: plan.cosigners]
+        ),
         edges=tuple(made(layout.edge_folder(place.name) / "node.key") for place in plan.edges),
         meters=tuple(made(layout.home_folder(name) / "meter.key") for name in plan.homes),
         members=tuple(

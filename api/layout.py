@@ -8,6 +8,7 @@ authority.key    signs the certificates of nodes; authority.pem its own certific
 broker/          broker.toml
 coordinator/     coordinator.toml, node.key, node.pem, coordinator.key, coordinator.lock, data/
 edge-1/ …        node.toml, node.key, node.pem, data/
+                 a co-signer has cosigner.key and cosigner.lock too
 homes/NAME/      meter.toml, meter.key, wallet.key, recording.csv, data/
 logs/ run/       logs, pid files and locks of `up`
 """
@@ -27,6 +28,8 @@ LOCK_FILE: Final = ".lock"
 MAX_NETWORK_FILE_SIZE: Final = 4 * 2**20
 
 COORDINATOR: Final = "coordinator"
+COSIGNER_KEY: Final = "cosigner.key"
+COSIGNER_LOCK: Final = "cosigner.lock"
 BROKER: Final = "broker"
 OUTBOX: Final = "outbox.sqlite"
 MAX_EDGES: Final = 64

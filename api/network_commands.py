@@ -20,10 +20,12 @@ from api.options import (
     DEFAULT_DATA_DIR,
     AsJson,
     BasePort,
+    Coordinators,
     DataDir,
     Edges,
     Homes,
     NetworkName,
+    Quorum,
     SeedNumber,
     TimeScale,
     ending,
@@ -82,6 +84,8 @@ def init(  # noqa: PLR0913 — to Typer each option is an argument
     name: NetworkName = None,
     seed: SeedNumber = None,
     base_port: BasePort = None,
+    coordinators: Coordinators = None,
+    quorum: Quorum = None,
     host: Hosts = None,
     as_json: AsJson = False,
 ) -> None:
@@ -90,9 +94,20 @@ def init(  # noqa: PLR0913 — to Typer each option is an argument
     Examples:
       tanglewatt init ./network --edges 3 --homes 10
       tanglewatt init ./network --homes recordings/ --base-port 15000
+      tanglewatt init ./network --coordinators 4 --quorum 3
       tanglewatt init ./network --host edge-1=10.0.0.5 --host broker=10.0.0.2
     """
-    request = Request(homes, edges, time_scale, name, seed, base_port, tuple(host or ()))
+    request = Request(
+        homes,
+        edges,
+        time_scale,
+        name,
+        seed,
+        base_port,
+        coordinators,
+        quorum,
+        hosts=tuple(host or ()),
+    )
     with ending(as_json=as_json):
         layout = layout_of(folder)
         with locked(layout):

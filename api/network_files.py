@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from access.device import Claim, Register, claim_registration
-from api.layout import Layout
+from api.layout import COSIGNER_KEY, COSIGNER_LOCK, Layout
 from api.network_plan import NetworkPlan, NodePlace
 from api.toml_text import Scalar, Section, toml_text
 from tangle.accounts import NO_ADDRESS
@@ -30,6 +30,9 @@ class NetworkKeys:
 
     coordinator: SigningKey
     """By which milestones are finalised."""
+
+    cosigners: tuple[SigningKey, ...]
+    """Further keys by which milestones are finalised, of the first edge nodes."""
 
     edges: tuple[SigningKey, ...]
     meters: tuple[SigningKey, ...]
@@ -57,8 +60,8 @@ def make_genesis(plan: NetworkPlan, keys: NetworkKeys) -> Genesis:
         created_at_ms=plan.created_at_ms,
         ledger_start_ms=plan.ledger_start_ms,
         parameters=Parameters(time_scale=plan.time_scale),
-        coordinator_keys=(keys.coordinator.public,),
-        quorum=1,
+        coordinator_keys=tuple(sorted(key.public for key in (keys.coordinator, *keys.cosigners))),
+        quorum=plan.quorum,
         identities=tuple(sorted(identities, key=lambda one: one.key)),
         allocations=tuple(sorted(allocations, key=lambda one: one.address)),
     )
@@ -85,6 +88,12 @@ def configuration_files(
         if is_coordinator:
             signing = {"key_file": "coordinator.key", "lock_file": "coordinator.lock"}
             sections["coordinator"] = signing
+        elif at <= plan.cosigners:
+            sections["cosigner"] = {
+                "key_file": COSIGNER_KEY,
+                "lock_file": COSIGNER_LOCK,
+                "leader_key": keys.coordinator.public.hex(),
+            }
         if enrolments.get(place.name):
             sections["devices"] = enrolments[place.name]
         files[file] = toml_text(sections, f"Node {place.name}. {_HEAD}")

@@ -9,6 +9,7 @@ from api.exit_codes import ExitCode
 from api.failures import CommandError, Failure, FailureCode
 from api.layout import BROKER, COORDINATOR, MAX_EDGES, MAX_HOMES, Source
 from api.records import DEFAULT_HTTP_PORT, DEFAULT_MESH_PORT, DEFAULT_MQTT_PORT, LOOPBACK
+from tangle.transaction import MAX_COORDINATOR_KEYS
 
 DAY_MS: Final = 86_400_000
 DEFAULT_EDGES: Final = 3
@@ -56,6 +57,11 @@ class NetworkPlan:
     edges: tuple[NodePlace, ...]
     broker: BrokerPlace
     homes: tuple[str, ...]
+    cosigners: int
+    """The first so many edge nodes also sign milestones."""
+
+    quorum: int
+    """Signatures that a milestone needs, the coordinator's among them."""
 
     def home_edge(self, home: int) -> NodePlace:
         """Return the edge node that takes the readings of home number `home`: in turn."""
@@ -77,6 +83,9 @@ class Wishes:
     base_port: int | None = None
     hosts: Mapping[str, str] | None = None
     """Host by name of the node, or of the broker: for real hosts."""
+
+    coordinators: int | None = None
+    quorum: int | None = None
 
 
 def ports_needed(wishes: Wishes) -> int:
@@ -103,6 +112,7 @@ def make_plan(wishes: Wishes, now_ms: int, ports: Sequence[int]) -> NetworkPlan:
         known = ", ".join((*names, BROKER))
         _require(name in (*names, BROKER), f"--host {name}=…", f"a host belongs to one of {known}")
     homes = _homes(wishes)
+    coordinators, quorum = _signing(wishes, count)
     recordings = wishes.recordings
     scale = RECORDED_TIME_SCALE if recordings is not None else SYNTHETIC_TIME_SCALE
     start_ms = min(recordings.values()) if recordings else now_ms - now_ms % DAY_MS
@@ -118,7 +128,21 @@ def make_plan(wishes: Wishes, now_ms: int, ports: Sequence[int]) -> NetworkPlan:
         edges=tuple(places[1:]),
         broker=_broker_place(hosts, ports[-1]),
         homes=homes,
+        cosigners=coordinators - 1,
+        quorum=quorum,
     )
+
+
+def _signing(wishes: Wishes, edges: int) -> tuple[int, int]:
+    """Return how many coordinator keys there are, and how many must sign."""
+    count = 1 if wishes.coordinators is None else wishes.coordinators
+    most = min(MAX_COORDINATOR_KEYS, edges + 1)
+    rule = f"from 1 to {most}: the coordinator has one, each edge node may have one more"
+    _require(1 <= count <= most, f"--coordinators {count}", rule)
+    quorum = count // 2 + 1 if wishes.quorum is None else wishes.quorum
+    rule = f"from {count // 2 + 1} to {count}: more than half of {count} keys"
+    _require(count < 2 * quorum <= 2 * count, f"--quorum {quorum}", rule)
+    return count, quorum
 
 
 def _homes(wishes: Wishes) -> tuple[str, ...]:

@@ -40,6 +40,8 @@ class Request:
     name: str | None = None
     seed: int | None = None
     base_port: int | None = None
+    coordinators: int | None = None
+    quorum: int | None = None
     hosts: tuple[str, ...] = ()
     """`NAME=HOST` each."""
 
@@ -83,6 +85,8 @@ def make_or_open(layout: Layout, request: Request) -> tuple[NetworkFile, bool]:
         seed=request.seed,
         base_port=request.base_port,
         hosts=_hosts(request.hosts),
+        coordinators=request.coordinators,
+        quorum=request.quorum,
     )
     if has_network(layout):
         return existing_network(layout, wishes), False

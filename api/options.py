@@ -35,6 +35,14 @@ Homes = Annotated[
     typer.Option("--homes", metavar="N|DIR", help="So many synthetic homes, or recorded ones."),
 ]
 Edges = Annotated[int | None, typer.Option("--edges", help="Edge nodes. [default: 3]")]
+Coordinators = Annotated[
+    int | None,
+    typer.Option("--coordinators", help="Coordinator keys: one leads, edges hold the rest. [1]"),
+]
+Quorum = Annotated[
+    int | None,
+    typer.Option("--quorum", help="How many of them sign a milestone. [default: over half]"),
+]
 TimeScale = Annotated[
     int | None,
     typer.Option(

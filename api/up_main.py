@@ -20,10 +20,12 @@ from api.options import (
     DEFAULT_DATA_DIR,
     AsJson,
     BasePort,
+    Coordinators,
     DataDir,
     Edges,
     Homes,
     NetworkName,
+    Quorum,
     SeedNumber,
     TimeScale,
     ending,
@@ -66,6 +68,8 @@ def up(  # noqa: PLR0913 — to Typer each option is an argument
     name: NetworkName = None,
     seed: SeedNumber = None,
     base_port: BasePort = None,
+    coordinators: Coordinators = None,
+    quorum: Quorum = None,
     run_s: RunSeconds = None,
     settle_s: SettleSeconds = DEFAULT_SETTLE_S,
     as_json: AsJson = False,
@@ -77,7 +81,7 @@ def up(  # noqa: PLR0913 — to Typer each option is an argument
       tanglewatt up --for 60 --json
       tanglewatt up --homes recordings/ --data-dir ./replay
     """
-    request = Request(homes, edges, time_scale, name, seed, base_port)
+    request = Request(homes, edges, time_scale, name, seed, base_port, coordinators, quorum)
     reporter = _reporter(as_json=as_json)
     with ending(as_json=as_json):
         layout = layout_of(data_dir)

@@ -98,8 +98,9 @@ def test_a_second_run_goes_on_from_the_same_data(tmp_path: Path) -> None:
 
 def test_any_process_may_be_killed_in_the_middle(tmp_path: Path) -> None:
     layout = Layout(tmp_path / "net")
+    signing = ("--coordinators", "4", "--quorum", "3")
 
-    with up(layout.root, "--for", "40", "--homes", "4") as process:
+    with up(layout.root, "--for", "40", "--homes", "4", *signing) as process:
         wait_for_first_readings(layout, "home_01")
         for victim in (*NODES, "broker", "home_01"):
             kill(layout, victim)
