@@ -3,8 +3,9 @@
 from typing import Final
 
 from access.device import CONTRACT as DEVICE
+from energy.governance import CONTRACT as GOVERNANCE
 from energy.transfer import CONTRACT as TRANSFER
 from tangle.contracts import Contracts, by_name
 
-CONTRACTS: Final[Contracts] = by_name(TRANSFER, DEVICE)
+CONTRACTS: Final[Contracts] = by_name(TRANSFER, DEVICE, GOVERNANCE)
 """What this version of the protocol runs."""

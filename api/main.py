@@ -18,6 +18,7 @@ from api import (
     mesh_commands,
     network_commands,
     proof_commands,
+    vote_commands,
     wallet_commands,
 )
 from api.options import AsJson, add_command, typer_app
@@ -93,6 +94,7 @@ _add(_group("broker", "MQTT."), "run", "api.broker_main", "Run the embedded MQTT
 app.add_typer(wallet_commands.app, name="wallet")
 app.add_typer(key_commands.devices, name="device")
 app.add_typer(key_commands.keys, name="key")
+app.add_typer(vote_commands.app, name="vote")
 app.add_typer(proof_commands.app, name="proof")
 app.add_typer(mesh_commands.app, name="mesh")
 add_command(app, "version", version)

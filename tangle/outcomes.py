@@ -34,6 +34,7 @@ class Reason(StrEnum):
     READING_USED = "READING_USED"
     DEVICE_KNOWN = "DEVICE_KNOWN"
     BAD_PROOF = "BAD_PROOF"
+    TOO_MANY_VOTES = "TOO_MANY_VOTES"
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from api.failures import CommandError, FailureCode
 from api.problems import problem_of
 from api.stream import StreamEvent
 from edge.frames import Body
+from energy.governance import Act, Vote
 from energy.transfer import Transfer
 from tangle import errors
 from tangle.errors import DamagedStoreError, InvalidError, TanglewattError, UnavailableError
@@ -211,7 +212,7 @@ def test_states_reasons_and_tags_are_those_of_the_code() -> None:
     assert {str(reason) for reason in Reason} == {name for name in rows if name.isupper()} - {
         name for name, _, _ in _LIMIT.findall(text)
     }
-    for union in (Payload, Witness, Body, Transfer, Register):
+    for union in (Payload, Witness, Body, Transfer, Register, Vote, Act):
         assert tags(union) <= rows
 
 

@@ -60,6 +60,7 @@ class Pipe:
     def ban(self, peer: PeerId, until_ms: int) -> None:
         raise AssertionError(f"{peer.hex()} is banned until {until_ms}")
 
+    @property
     def waiting_out(self) -> int:
         return 0
 

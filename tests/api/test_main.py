@@ -60,6 +60,7 @@ def all_commands() -> list[tuple[tuple[str, ...], Any]]:
 def test_every_command_that_was_asked_for_is_there() -> None:
     assert {" ".join(path) for path, _ in all_commands()} == {
         "init",
+        "vote coordinator-keys",
         "up",
         "down",
         "status",
