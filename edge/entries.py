@@ -64,6 +64,18 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class Review:
+    """A halt that an operator has lifted, and what was decided."""
+
+    halted: Halted
+    refused: frozenset[TransactionId]
+    """Milestones of the evidence that this node never considers again."""
+
+    reviewed_at_ms: int
+    """Wall clock."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoredTransaction:
     """One journalled transaction and what became of it."""
 

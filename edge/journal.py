@@ -16,12 +16,13 @@ from edge.entries import (
     Batch,
     Counts,
     FormedBatch,
+    Review,
     StoredMilestone,
     StoredTransaction,
     TakenReading,
 )
 from edge.pruning import delete_pending, delete_referenced
-from edge.records import decode_halted, decode_outcome
+from edge.records import decode_halted, decode_outcome, decode_review, encode_review
 from edge.storage import Storage, Value
 from tangle.accounts import READINGS_PREFIX, decode_reading_ranges, genesis_rows
 from tangle.address import Address
@@ -116,7 +117,8 @@ class Journal:
         roots = [] if latest is None else [latest.milestone_id]
         recent, bare = self._recent(since, [*roots, *(entry_points(genesis) if since <= 0 else ())])
         halted = self.halted()
-        if not recent and halted is None:
+        refused = frozenset(one for review in self.reviews() for one in review.refused)
+        if not recent and halted is None and not refused:
             return None
         return Restored(
             index=index,
@@ -126,6 +128,7 @@ class Journal:
             recent=tuple(recent),
             halted=halted,
             roots=tuple(bare),
+            refused=refused,
         )
 
     def start_from(self, genesis: Genesis, start: Start) -> None:
@@ -149,6 +152,29 @@ class Journal:
         found = self._storage.row("SELECT value FROM meta WHERE name = 'halted'")
         with self._storage.reported():
             return None if found is None else decode_halted(found[0])
+
+    def reviews(self) -> list[Review]:
+        """Return the halts that were lifted, oldest first."""
+        found = self._storage.rows(
+            "SELECT value FROM meta WHERE name LIKE 'review/%' ORDER BY name"
+        )
+        with self._storage.reported():
+            return [decode_review(value) for (value,) in found]
+
+    def lift_halt(self, refused: frozenset[TransactionId], now_ms: int) -> None:
+        """Let the node confirm again from its next start on. Durable; the evidence is kept.
+
+        Args:
+            refused: Milestones of the evidence that are never to be considered again.
+            now_ms: Wall clock.
+        """
+        halted = self.halted()
+        assert halted is not None, "the node has not halted"
+        name = f"review/{len(self.reviews()):08}"
+        review = encode_review(Review(halted, refused, now_ms))
+        with self._storage.transaction() as connection:
+            connection.execute("INSERT INTO meta VALUES (?, ?)", (name, review))
+            connection.execute("DELETE FROM meta WHERE name = 'halted'")
 
     def transaction(self, tx_id: TransactionId) -> StoredTransaction | None:
         """Return a journalled transaction and what became of it, `None` if it is not here."""

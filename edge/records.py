@@ -4,6 +4,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from edge.entries import Review
 from tangle.codec import Decoder, encode
 from tangle.effects import Halted
 from tangle.outcomes import Applied, Event, Ignored, NoValue, Outcome, Reason
@@ -65,12 +66,24 @@ class StoredHalted(msgspec.Struct, frozen=True, array_like=True):
     evidence: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=64)]
 
 
+class StoredReview(msgspec.Struct, frozen=True, array_like=True):
+    """A halt that an operator has lifted, kept for good."""
+
+    halted: StoredHalted
+    refused: Annotated[tuple[HashField, ...], msgspec.Meta(max_length=64)]
+    """Milestones of the evidence that are never considered again."""
+
+    reviewed_at_ms: Counter
+    """Wall clock."""
+
+
 # A union is no `type` to a type checker, though msgspec takes one: hence the wrapping struct.
 class _OutcomeRecord(msgspec.Struct, frozen=True, array_like=True):
     outcome: StoredOutcome
 
 
 _outcomes: Final = Decoder(_OutcomeRecord, "stored outcome", MAX_OUTCOME_SIZE)
+_reviews: Final = Decoder(StoredReview, "stored review", MAX_HALTED_SIZE)
 _halts: Final = Decoder(StoredHalted, "stored evidence", MAX_HALTED_SIZE)
 
 
@@ -97,7 +110,24 @@ def encode_halted(halted: Halted) -> bytes:
 
 def decode_halted(data: bytes) -> Halted:
     """Parse what `encode_halted` wrote. Raises `MalformedBytesError`."""
-    stored = _halts.decode(data)
+    return _halted(_halts.decode(data))
+
+
+def encode_review(review: Review) -> bytes:
+    """Return the canonical bytes of a halt that was lifted."""
+    halted = review.halted
+    stored = StoredHalted(halted.index, halted.milestone_id, halted.report, halted.evidence)
+    return encode(StoredReview(stored, tuple(sorted(review.refused)), review.reviewed_at_ms))
+
+
+def decode_review(data: bytes) -> Review:
+    """Parse what `encode_review` wrote. Raises `MalformedBytesError`."""
+    stored = _reviews.decode(data)
+    refused = frozenset(map(TransactionId, stored.refused))
+    return Review(_halted(stored.halted), refused, stored.reviewed_at_ms)
+
+
+def _halted(stored: StoredHalted) -> Halted:
     return Halted(stored.index, TransactionId(stored.milestone_id), stored.report, stored.evidence)
 
 

@@ -61,6 +61,7 @@ class NodeCore:
         self.rules = Rules(network_id(genesis), genesis.parameters.work_per_byte, contracts)
         is_open = genesis.parameters.admission == "open"
         self.halted: Halted | None = state.halted
+        self._refused = state.refused
         self.is_catching_up = False
         """Set by who fetches cones by index: nothing is asked for that these will bring."""
         self._ledger = Ledger(LedgerRules(contracts, is_open), state)
@@ -144,8 +145,8 @@ class NodeCore:
         return self._window.issuers[issuer]
 
     def is_known(self, tx_id: TransactionId) -> bool:
-        """Return whether the id needs no second look: solid, waiting or held."""
-        return tx_id in self.graph or self._is_kept_aside(tx_id)
+        """Return whether the id needs no second look: solid, waiting, held or refused."""
+        return tx_id in self.graph or tx_id in self._refused or self._is_kept_aside(tx_id)
 
     def next_deadline_ms(self) -> int | None:
         """When to call `tick`, wall time; `None` for never."""
@@ -179,7 +180,7 @@ class NodeCore:
             UnavailableError: It would have to wait: for its parents, its time or its issuer.
         """
         verified = parse(data)
-        if verified.tx_id in self.graph or verified.tx_id in self._inbox:
+        if any(verified.tx_id in kept for kept in (self.graph, self._inbox, self._refused)):
             return []
         verify_fields(verified, self.rules)
         verify_witness(verified, self.rules)

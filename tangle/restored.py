@@ -40,3 +40,5 @@ class Restored:
     roots: tuple[tuple[TransactionId, int], ...] = ()
     """Ids known without their bytes, with the milestone that references them: what a snapshot
     leaves of the last milestones. In white-flag order."""
+    refused: frozenset[TransactionId] = frozenset()
+    """Milestones that an operator has judged: they are never considered again."""

@@ -60,7 +60,6 @@ def all_commands() -> list[tuple[tuple[str, ...], Any]]:
 def test_every_command_that_was_asked_for_is_there() -> None:
     assert {" ".join(path) for path, _ in all_commands()} == {
         "init",
-        "vote coordinator-keys",
         "up",
         "down",
         "status",
@@ -80,6 +79,9 @@ def test_every_command_that_was_asked_for_is_there() -> None:
         "wallet balance",
         "wallet send",
         "device register",
+        "evidence resume",
+        "evidence show",
+        "vote coordinator-keys",
         "key new",
         "key show",
         "proof get",
