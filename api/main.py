@@ -89,6 +89,12 @@ for _word, _text in (
 _coordinator = _group("coordinator", "Who issues milestones.")
 _add(_coordinator, "run", "api.coordinator_main", "Run the coordinator.")
 _add(_coordinator, "recover", "api.recover_main", "Make a lost lock file anew.")
+_add(
+    _group("db", "The database of a node."),
+    "check",
+    "api.db_main",
+    "Compute everything in the journal of a stopped node anew.",
+)
 _add(_group("meter", "A meter."), "run", "api.meter_main", "Run one meter.")
 _add(_group("broker", "MQTT."), "run", "api.broker_main", "Run the embedded MQTT broker.")
 app.add_typer(wallet_commands.app, name="wallet")

@@ -92,7 +92,7 @@ class Storage:
         """
         assert len(network) == NETWORK_SIZE, f"network id of {len(network)} bytes"
         self.path = folder / JOURNAL_NAME
-        self._lock = _lock_folder(folder)
+        self._lock = lock_folder(folder)
         try:
             with self.reported():
                 # Statements are grouped by `transaction` alone, never by the driver.
@@ -161,24 +161,12 @@ class Storage:
         try:
             yield
         except sqlite3.Error as error:
-            translated = self._translated(error)
-            if translated is None:  # a broken rule of our own schema: a bug
+            ours = translated(self.path, error)
+            if ours is None:  # a broken rule of our own schema: a bug
                 raise
-            raise translated from error
+            raise ours from error
         except MalformedBytesError as error:
             raise DamagedStoreError(f"{self.path}: {error}") from error
-
-    def _translated(self, error: sqlite3.Error) -> TanglewattError | None:
-        # Errors that the driver raises by itself (a closed connection) carry no code.
-        code = getattr(error, "sqlite_errorcode", None)
-        if code is None:
-            return None
-        if code & _PRIMARY_CODE in _DAMAGED:
-            return DamagedStoreError(f"{self.path}: not a sound journal: {error}")
-        if code & _PRIMARY_CODE in _UNAVAILABLE:
-            name = getattr(error, "sqlite_errorname", code)
-            return StorageError(f"{self.path}: the disk refuses: {error} ({name})")
-        return None
 
     def _prepare(self, network: bytes) -> None:
         execute = self._connection.execute
@@ -223,8 +211,31 @@ class Storage:
             )
 
 
-def _lock_folder(folder: Path) -> int:
-    """Return the descriptor that holds the folder for this process; the kernel frees it."""
+def translated(path: Path, error: sqlite3.Error) -> TanglewattError | None:
+    """Return our error for one of SQLite's, `None` for what only a bug can cause.
+
+    Args:
+        path: The file, for the message.
+        error: What SQLite said.
+    """
+    # Errors that the driver raises by itself (a closed connection) carry no code.
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return None
+    if code & _PRIMARY_CODE in _DAMAGED:
+        return DamagedStoreError(f"{path}: not a sound journal: {error}")
+    if code & _PRIMARY_CODE in _UNAVAILABLE:
+        name = getattr(error, "sqlite_errorname", code)
+        return StorageError(f"{path}: the disk refuses: {error} ({name})")
+    return None
+
+
+def lock_folder(folder: Path) -> int:
+    """Return the descriptor that holds the folder for this process; the kernel frees it.
+
+    Raises:
+        StorageError: It cannot be written, or another process holds it.
+    """
     path = folder / LOCK_NAME
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -72,6 +72,7 @@ def test_every_command_that_was_asked_for_is_there() -> None:
         "snapshot inspect",
         "snapshot verify",
         "snapshot load",
+        "db check",
         "meter run",
         "broker run",
         "wallet new",
