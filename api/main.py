@@ -89,6 +89,8 @@ for _word, _text in (
 _coordinator = _group("coordinator", "Who issues milestones.")
 _add(_coordinator, "run", "api.coordinator_main", "Run the coordinator.")
 _add(_coordinator, "recover", "api.recover_main", "Make a lost lock file anew.")
+_add(app, "backup", "api.backup_main", "Copy the journal of a running node.", ("backup",))
+_add(app, "restore", "api.backup_main", "Let a stopped node start from a backup.", ("restore",))
 _add(
     _group("db", "The database of a node."),
     "check",

@@ -10,6 +10,7 @@ import msgspec
 from api.exit_codes import ExitCode
 from api.failures import CommandError, Failure, FailureCode
 from tangle.errors import (
+    BackupRefusedError,
     DamagedStoreError,
     ForeignStoreError,
     InvalidAddressError,
@@ -129,6 +130,13 @@ _FAILURES: Final = (
         ExitCode.STORAGE,
         "a data folder cannot be used",
         "put back the key and the folder that belong together, or a backup",
+    ),
+    (
+        BackupRefusedError,
+        FailureCode.BACKUP_REFUSED,
+        ExitCode.STORAGE,
+        "the journal is not replaced",
+        "take a newer backup; or let go of what is not in it with --accept-loss",
     ),
     (
         StorageError,

@@ -29,6 +29,7 @@
     │   │   └── ReplayedFrameError
     │   ├── RecoveryRefusedError         answers that make no lock for a coordinator
     │   ├── InvalidSnapshotError         a snapshot that is damaged, forged or of another network
+    │   ├── BackupRefusedError           a backup that would take something away
     │   └── InvalidProofError            a proof that does not prove
     ├── CommandError                     in `api.failures`: a command cannot go on, and says why
     └── UnavailableError                 legal, but not now; may be retried
@@ -159,6 +160,10 @@ class ReplayedFrameError(InvalidFrameError):
 
 class RecoveryRefusedError(InvalidError):
     """Answers of peers from which no lock of a coordinator may be made."""
+
+
+class BackupRefusedError(InvalidError):
+    """A backup that may not take the place of a journal which holds, or may hold, more."""
 
 
 class InvalidProofError(InvalidError):

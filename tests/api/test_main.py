@@ -73,6 +73,8 @@ def test_every_command_that_was_asked_for_is_there() -> None:
         "snapshot verify",
         "snapshot load",
         "db check",
+        "backup",
+        "restore",
         "meter run",
         "broker run",
         "wallet new",
