@@ -26,6 +26,7 @@ from coordinator.issuer import (
     Unnamed,
 )
 from coordinator.lock import MAX_LOCK_SIZE, Lock, decode_lock, encode_lock
+from edge.faults import pass_point
 from edge.runtime import EdgeNode
 from edge.snapshots import SnapshotFile
 from tangle.codec import encode
@@ -75,13 +76,16 @@ def read_lock(file: Path, network: bytes, remedy: str = RECOVER) -> Lock:
 def write_lock(file: Path, lock: Lock) -> None:
     """Replace the lock file durably, in one step. Raises `CommandError`."""
     draft = file.with_suffix(".new")
+    pass_point("lock.before")
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, PRIVATE)
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(encode_lock(lock))
             stream.flush()
             os.fsync(stream.fileno())
+        pass_point("lock.draft")
         draft.replace(file)
+        pass_point("lock.renamed")
         folder = os.open(file.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -168,7 +172,9 @@ class Coordinating:
     def _issue(self, step: Issue) -> None:
         write_lock(self._lock_file, step.lock)
         self._proposed = None
+        pass_point("milestone.signed")
         self._node.submit(step.data)
+        pass_point("milestone.sent")
 
     def _propose(self, step: Propose) -> None:
         is_repeated = self._proposed is not None and self._proposed.lock.index == step.lock.index

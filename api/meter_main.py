@@ -19,6 +19,7 @@ from devices.shell import read_profile, read_recording, run_meter
 from devices.sources.rows import ReadingSource
 from devices.sources.synthetic import SyntheticHome, first_slot_ms, home_of
 from edge.clock import Clock
+from edge.faults import pass_point
 from edge.key_file import read_key_file, read_passphrase
 from tangle.genesis import network_id
 from tangle.keys import PublicKey
@@ -53,6 +54,7 @@ async def _run(record: MeterConfig, *, measure: bool) -> None:
         record.mqtt.host,
         record.mqtt.port,
         genesis.parameters.time_scale,
+        pass_point=pass_point,
     )
     source = _source(record.source, genesis.ledger_start_ms)
     await run_meter(shell, source, Clock(genesis).instant, measure=measure)

@@ -12,9 +12,14 @@ from typing import Final
 import msgspec
 
 from api.private_files import PRIVATE, not_writable
+from edge.faults import pass_point
 
 USABLE: Final = 1_024
 """Numbers from the ledger's next on that may be used (PROTOCOL §4)."""
+
+
+NOTE_SIZE: Final = 128
+"""Bytes: blanks fill what a note leaves, so that a shorter one covers a longer one."""
 
 
 class SequenceNote(msgspec.Struct, frozen=True):
@@ -47,11 +52,13 @@ def reserve_sequence(file: Path, network: str, ledger_next: int) -> int:
             sequence = max(ledger_next, noted)
             if sequence >= ledger_next + USABLE:
                 sequence = ledger_next
-            stream.seek(0)
-            stream.truncate()
-            stream.write(msgspec.json.encode(SequenceNote(network, sequence + 1)))
-            stream.flush()
+            pass_point("sequence.before")
+            note = msgspec.json.encode(SequenceNote(network, sequence + 1))
+            # Over the old note in one write: cut short first, a kill would leave it empty.
+            os.pwrite(stream.fileno(), note.ljust(NOTE_SIZE), 0)
+            pass_point("sequence.written")
             os.fsync(stream.fileno())
+            pass_point("sequence.after")
             return sequence
     except OSError as error:
         raise not_writable(file, error) from error

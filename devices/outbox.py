@@ -5,7 +5,7 @@ One small SQLite file. What is stored is durable before the call returns.
 
 import fcntl
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,10 @@ CREATE TABLE IF NOT EXISTS meter (
 """
 
 
+def no_point(_name: str) -> None:
+    """Pass a fault point: nothing happens."""
+
+
 @dataclass(frozen=True, slots=True)
 class OutboxState:
     """What another process can know of a meter."""
@@ -47,8 +51,20 @@ class OutboxState:
 class Outbox:
     """The readings that wait for their receipt, on disk. One process has it open for writing."""
 
-    def __init__(self, path: Path, network: bytes, device: Address) -> None:
+    def __init__(
+        self,
+        path: Path,
+        network: bytes,
+        device: Address,
+        pass_point: Callable[[str], None] = no_point,
+    ) -> None:
         """Open or make the file.
+
+        Args:
+            path: The file.
+            network: First 8 bytes of the genesis hash.
+            device: Whose readings they are.
+            pass_point: Is told where it stands, so that a test can end the process there.
 
         Raises:
             StorageError: It cannot be written, or another process has it open.
@@ -56,6 +72,7 @@ class Outbox:
             ForeignStoreError: It is another meter's, or of another version.
         """
         self._path = path
+        self._pass_point = pass_point
         with ExitStack() as opened, self._naming_errors():
             lock = opened.enter_context(path.with_name(path.name + ".lock").open("ab"))
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -125,6 +142,7 @@ class Outbox:
     def store(self, effect: Store) -> None:
         """Add readings and move the state, in one durable commit."""
         state = effect.state
+        self._pass_point("outbox.store.before")
         with self._naming_errors(), self._connection as connection:
             connection.executemany(
                 "INSERT INTO readings VALUES (?, ?)",
@@ -139,12 +157,17 @@ class Outbox:
                     state.interval_end_ms,
                 ),
             )
+            self._pass_point("outbox.store.written")
+        self._pass_point("outbox.store.after")
 
     def forget(self, through: int) -> None:
         """Drop the receipted readings, in one durable commit."""
+        self._pass_point("outbox.forget.before")
         with self._naming_errors(), self._connection as connection:
             connection.execute("DELETE FROM readings WHERE sequence <= ?", (through,))
             connection.execute("UPDATE meter SET receipted_through = ?", (through,))
+            self._pass_point("outbox.forget.written")
+        self._pass_point("outbox.forget.after")
 
     def finish(self) -> None:
         """Note that this run delivered everything."""

@@ -30,7 +30,7 @@ from devices.meter import (
     Refused,
     Store,
 )
-from devices.outbox import Outbox
+from devices.outbox import Outbox, no_point
 from devices.sources.household import MAX_PROFILE_SIZE, HouseholdProfile, decode_profile
 from devices.sources.recorded import MAX_RECORDING_SIZE, Recording, parse_recording
 from devices.sources.rows import ReadingSource
@@ -76,6 +76,8 @@ class MeterConfig:
     """Ledger milliseconds per wall millisecond."""
 
     limits: MeterLimits = field(default_factory=MeterLimits)
+    pass_point: Callable[[str], None] = no_point
+    """Is told where the outbox stands, so that a test can end the process there."""
 
 
 def read_recording(path: Path) -> Recording:
@@ -130,7 +132,7 @@ async def run_meter(
     """
     identity = config.identity
     device = address_of(identity.key.public)
-    with Outbox(config.outbox, identity.network, device) as outbox:
+    with Outbox(config.outbox, identity.network, device, config.pass_point) as outbox:
         state, kept = outbox.load()
         core = MeterCore(identity, source, state, kept, config.limits)
         runner = _Runner(config, core, outbox, now)

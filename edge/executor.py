@@ -15,6 +15,7 @@ from edge.admission import Admission
 from edge.answer_budget import AnswerBudget
 from edge.catch_up import CatchUp, Progress
 from edge.entries import Arrival, Batch, FormedBatch, TakenReading
+from edge.faults import pass_point
 from edge.frames import (
     MAX_HEARTBEAT_TIPS,
     Body,
@@ -227,7 +228,9 @@ class Executor:
         batch = _batch(effects, now, readings, formed)
         if batch != Batch():
             self.journal.commit(batch)
+        pass_point("gossip.before")
         self._tell(effects)
+        pass_point("gossip.after")
         for observer in self._observers:
             observer(effects)
         wanted: dict[PeerId | None, dict[TransactionId, None]] = {}

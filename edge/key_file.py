@@ -17,6 +17,7 @@ import msgspec
 from nacl import bindings
 from nacl.exceptions import CryptoError
 
+from edge.faults import pass_point
 from tangle.codec import Decoder, encode
 from tangle.errors import InvalidKeyFileError, MalformedBytesError, StorageError, UnavailableError
 from tangle.keys import KEY_SIZE, SEED_SIZE, KeyField, PublicKey, SigningKey
@@ -208,6 +209,7 @@ def _require_passphrase(passphrase: bytes, name: str) -> None:
 
 
 def _create(path: Path, data: bytes) -> None:
+    pass_point("key.before")
     # mkstemp opens with O_EXCL and mode 0600; a link, unlike a rename, never replaces a file.
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
@@ -215,7 +217,9 @@ def _create(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        pass_point("key.written")
         os.link(temporary, path)
+        pass_point("key.named")
     finally:
         Path(temporary).unlink()
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)

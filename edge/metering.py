@@ -19,6 +19,7 @@ from edge.batches import Batcher, BatchToIssue
 from edge.clock import Clock
 from edge.entries import FormedBatch, TakenReading
 from edge.executor import Executor
+from edge.faults import pass_point
 from edge.intake import Accepted, HomedDevice, Intake, IntakeResult, Refused
 from edge.issuance import Issuance
 from edge.sealing import NONCE_SIZE, SaltedReading, open_sealed, seal, sealing_key
@@ -121,8 +122,10 @@ class Metering:
             arrivals = await self._link.receive()
             results = self.intake.receive_all(arrivals, self._clock.wall_ms())
             self._journal_readings(results)
+            pass_point("receipt.before")
             for device in dict.fromkeys(result.device for result in results):
                 self._publish_receipt(device)
+            pass_point("receipt.after")
             for result in results:
                 if isinstance(result, Refused):
                     self._log_rarely(result)

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from edge.faults import pass_point
 from tangle.errors import (
     DamagedStoreError,
     ForeignStoreError,
@@ -137,12 +138,15 @@ class Storage:
         """
         with self.reported():
             self._connection.execute("BEGIN IMMEDIATE")
+            pass_point("journal.begin")
             try:
                 yield self._connection
+                pass_point("journal.written")
                 self._connection.execute("COMMIT")
             finally:
                 if self._connection.in_transaction:  # SQLite may have rolled back by itself
                     self._connection.execute("ROLLBACK")
+        pass_point("journal.durable")
 
     def rows(self, statement: str, values: Sequence[Value] = ()) -> list[tuple[Any, ...]]:
         """Return all rows of a query. Raises as `transaction` does."""

@@ -1,0 +1,134 @@
+"""The kill table: every fault point, and kills at random, in a network of real processes.
+
+Each kill must be followed by a restart without help within ten seconds. In the end nothing that
+was acknowledged is lost, and all roots equal those of a node that was never killed.
+"""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Final
+
+import pytest
+
+from api.accounting import common_root, tally
+from api.contracts import CONTRACTS
+from api.genesis_file import load_genesis
+from edge.faults import POINTS
+from edge.inspection import inspect
+from edge.offline import open_offline
+from tangle.genesis import network_id
+from tangle.outcomes import State
+from tests.network.killing import METERS, NODES, World, kill_at_random, running_world
+
+IS_NIGHTLY: Final = os.environ.get("TANGLEWATT_NIGHTLY") == "1"
+RANDOM_KILLS: Final = 500 if IS_NIGHTLY else 5
+PASSAGES: Final = (1, 2, 3, 7, 20) if IS_NIGHTLY else (3,)
+RESTART_LIMIT_S: Final = 10.0
+SETTLE_S: Final = 120.0
+SEED: Final = 20_261_120
+
+OF_A_NODE: Final = [name for name in POINTS if name.startswith(("journal.", "gossip."))]
+TABLE: Final = [
+    *[("edge-1", name) for name in (*OF_A_NODE, "receipt.before", "receipt.after")],
+    *[("coordinator", name) for name in OF_A_NODE],
+    *[("coordinator", name) for name in POINTS if name.startswith(("lock.", "milestone."))],
+    *[("home_01", name) for name in POINTS if name.startswith("outbox.")],
+]
+"""edge-2 and home_02 are never killed: they are what the others are held against."""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with running_world(tmp_path_factory.mktemp("kills") / "net") as running:
+        yield running
+
+
+@pytest.mark.parametrize("passage", PASSAGES)
+@pytest.mark.parametrize(("name", "point"), TABLE)
+def test_a_process_killed_at_a_point_comes_back_by_itself(
+    world: World, name: str, point: str, passage: int
+) -> None:
+    world.kill(name)
+    world.start(name, f"{point}:{passage}")
+    world.pay()
+
+    world.wait_killed(name)
+    took = world.restart(name, f"{name} {point}")
+
+    assert took < RESTART_LIMIT_S
+
+
+def test_a_process_killed_at_random_comes_back_by_itself(world: World) -> None:
+    rng = Random(SEED)
+    for _ in range(RANDOM_KILLS):
+        kill_at_random(world, rng, ("coordinator", "edge-1", "home_01", "broker"))
+
+    assert max(max(times) for times in world.restarts_s.values()) < RESTART_LIMIT_S
+
+
+def test_after_all_kills_nothing_is_lost_and_all_roots_are_equal(world: World) -> None:
+    world.pay()
+    for name in METERS:
+        world.running[name].send_signal(signal.SIGUSR1)
+    for name in METERS:
+        assert world.running[name].wait(SETTLE_S) == 0, world.tail(name)
+
+    world.wait(lambda: is_settled(world), "all is confirmed everywhere", SETTLE_S)
+
+    assert world.acknowledged
+    for name in NODES:
+        states = {world.client(name).transaction(one).state for one in world.acknowledged}
+        assert states == {State.APPLIED}, name
+    world.stop()
+    verify_journals(world)
+    show(world)
+
+
+def is_settled(world: World) -> bool:
+    """Return whether every reading and payment counts on every node, all with one root."""
+    sight = asyncio.run(world.network.observer.look())
+    if sight.silent or not tally(sight.meters, sight.nodes).is_complete:
+        return False
+    if any(
+        world.client(name).transaction(one).state != State.APPLIED
+        for name in NODES
+        for one in world.acknowledged
+    ):
+        return False
+    deadline, roots = time.monotonic() + 10, dict[int, dict[str, str]]()
+    while time.monotonic() < deadline:
+        for node in asyncio.run(world.network.observer.look()).nodes:
+            roots.setdefault(node.index, {})[node.name] = node.state_root
+        if common_root(roots, NODES) is not None:
+            return True
+    return False
+
+
+def verify_journals(world: World) -> None:
+    """Compute all journals anew: sound, and every root that of the node never killed."""
+    genesis = load_genesis(world.layout.genesis_file)
+    roots: dict[str, dict[int, bytes]] = {}
+    for name in NODES:
+        folder = Path(world.layout.root / name / "data")
+        with open_offline(folder, network_id(genesis)) as reader:
+            found = inspect(reader, genesis, CONTRACTS, signatures=True)
+            assert found.faults == [], name
+            assert found.replayed == found.milestones > 0
+            roots[name] = dict(reader.rows("SELECT milestone_index, state_root FROM milestones"))
+    for name in NODES:
+        shared = roots[name].keys() & roots["edge-2"].keys()
+        assert {index: roots[name][index] for index in shared} == {
+            index: roots["edge-2"][index] for index in shared
+        }
+
+
+def show(world: World) -> None:
+    """Print the table for whoever runs with -s."""
+    for what, times in world.restarts_s.items():
+        worst, mean = max(times), sum(times) / len(times)
+        print(f"{what:<40} {len(times):>4} kills  {mean:5.2f} s  {worst:5.2f} s")  # noqa: T201
