@@ -98,7 +98,7 @@ def _run(step: Callable[[], None], found: Inspection) -> None:
         step()
     except (DamagedStoreError, StorageError) as error:
         found.add(str(error))
-    except (sqlite3.Error, InvalidError, TypeError, ValueError) as error:
+    except (sqlite3.Error, InvalidError, AttributeError, TypeError, ValueError) as error:
         # a damaged page may hand out any type and any bytes in any column
         found.add(f"{step.__name__}: {type(error).__name__}: {error}")
 

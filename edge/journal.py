@@ -27,7 +27,7 @@ from edge.storage import Storage, Value
 from tangle.accounts import READINGS_PREFIX, decode_reading_ranges, genesis_rows
 from tangle.address import Address
 from tangle.effects import Halted
-from tangle.errors import ForeignStoreError
+from tangle.errors import ForeignStoreError, MalformedBytesError
 from tangle.genesis import Genesis, entry_points
 from tangle.keys import PublicKey
 from tangle.outcomes import Applied
@@ -35,6 +35,7 @@ from tangle.ranges import ReadingRanges
 from tangle.restored import Restored, StoredVertex
 from tangle.snapshot import Start
 from tangle.transaction import ReadingBatch, TransactionId, decode
+from tangle.verification import parse
 
 _TRANSACTION: Final = (
     "SELECT t.tx_id, b.data, t.attached_at_ms, t.milestone_index, t.position, t.outcome"
@@ -393,6 +394,7 @@ class Journal:
                 if row[1] is None:
                     continue
                 vertex = StoredVertex(*row)
+                _require_own_bytes(vertex.tx_id, vertex.data)
                 is_root = vertex.referenced_index is not None or vertex.tx_id in known
                 if not (is_root or known.issuperset(decode(vertex.data).transaction.parents)):
                     continue
@@ -401,7 +403,14 @@ class Journal:
         return vertices, bare
 
 
+def _require_own_bytes(tx_id: TransactionId, data: bytes) -> None:
+    """Check that a body is that of its id: SQLite cannot tell. Raises `MalformedBytesError`."""
+    if (found := parse(data).tx_id) != tx_id:
+        raise MalformedBytesError(f"transaction {tx_id.hex()}: its bytes are {found.hex()}")
+
+
 def _stored_transaction(row: tuple[Any, ...]) -> StoredTransaction:
     outcome = None if row[5] is None else decode_outcome(row[5])
     tx_id, data, attached_at_ms, index, position, _ = row
+    _require_own_bytes(tx_id, data)
     return StoredTransaction(tx_id, data, attached_at_ms, index, position, outcome)

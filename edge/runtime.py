@@ -21,7 +21,7 @@ from edge.promoting import Promoting
 from edge.serving import PAUSE_MS
 from tangle.contracts import Contracts
 from tangle.effects import Attached, Effect
-from tangle.errors import StorageError
+from tangle.errors import DamagedStoreError, StorageError
 from tangle.genesis import Genesis
 from tangle.keys import SigningKey
 from tangle.node import NodeCore
@@ -79,6 +79,7 @@ class EdgeNode:
         self.journal, self.mesh, self.clock = around.journal, around.mesh, around.clock
         restored = self.journal.restore(genesis, genesis.parameters.reference_depth)
         self.core = NodeCore(genesis, contracts, restored)
+        _verify_state(self.core, self.journal)
         self.executor = Executor(self.core, self.journal, self.mesh, around.rng)
         self.load = LoadMeter()
         self.issuance = Issuance(self.executor, key, self.clock, around.rng, self.load)
@@ -163,6 +164,16 @@ class EdgeNode:
         for effect in effects:
             if isinstance(effect, Attached):
                 self.load.attached(now_ms)
+
+
+def _verify_state(core: NodeCore, journal: Journal) -> None:
+    """Check that the rows are those of the last milestone. Raises `DamagedStoreError`."""
+    latest = journal.latest_milestone()
+    if latest is not None and core.state_root != latest.state_root:
+        raise DamagedStoreError(
+            f"{journal.path}: its rows have the root {core.state_root.hex()}:"
+            f" after milestone {latest.index} it is {latest.state_root.hex()}"
+        )
 
 
 async def _awaited(service: Callable[[], Awaitable[None]]) -> None:

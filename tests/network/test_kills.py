@@ -17,10 +17,12 @@ import pytest
 
 from api.accounting import common_root, tally
 from api.contracts import CONTRACTS
+from api.exit_codes import ExitCode
 from api.genesis_file import load_genesis
 from edge.faults import POINTS
 from edge.inspection import inspect
 from edge.offline import open_offline
+from edge.storage import JOURNAL_NAME
 from tangle.genesis import network_id
 from tangle.outcomes import State
 from tests.network.killing import METERS, NODES, World, kill_at_random, running_world
@@ -69,6 +71,24 @@ def test_a_process_killed_at_random_comes_back_by_itself(world: World) -> None:
         kill_at_random(world, rng, ("coordinator", "edge-1", "home_01", "broker"))
 
     assert max(max(times) for times in world.restarts_s.values()) < RESTART_LIMIT_S
+
+
+def test_a_damaged_journal_ends_the_coordinator_and_its_peers_heal_it(world: World) -> None:
+    world.kill("coordinator")
+    folder = world.layout.coordinator_folder / "data"
+    with (folder / JOURNAL_NAME).open("r+b") as file:
+        file.write(Random(SEED).randbytes(4_096))
+    # the log after a kill holds whole pages: with it SQLite mends the file by itself
+    (folder / f"{JOURNAL_NAME}-wal").unlink()
+
+    world.start("coordinator")
+    code = world.running["coordinator"].wait(RESTART_LIMIT_S)
+    folder.rename(folder.with_name("data-damaged"))
+    took = world.restart("coordinator", "empty journal of the coordinator")
+
+    assert code == ExitCode.STORAGE
+    assert "TW-DIR-005" in world.tail("coordinator")
+    assert took < RESTART_LIMIT_S
 
 
 def test_after_all_kills_nothing_is_lost_and_all_roots_are_equal(world: World) -> None:
