@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from api.contracts import CONTRACTS
-from edge.inspection import MAX_NAMED_FAULTS, Inspection, inspect
+from edge.inspection import MAX_NAMED_FAULTS, PRUNED_THROUGH, Inspection, inspect
 from edge.journal import Journal
 from edge.offline import open_offline
+from edge.pruning import delete_referenced
 from edge.records import encode_outcome
 from edge.storage import JOURNAL_NAME
 from tangle.errors import ForeignStoreError, StorageError
@@ -120,6 +121,21 @@ def test_a_changed_signature_is_found_unless_signatures_are_left_out(
 
     assert [one for one in inspected(tmp_path).faults if fault in one]
     assert inspected(tmp_path, signatures=False).faults == []
+
+
+@pytest.mark.parametrize("most", [3, 1_000])
+def test_history_that_was_pruned_is_not_missed(tmp_path: Path, most: int) -> None:
+    write_journal(tmp_path)
+    with closing(sqlite3.connect(tmp_path / JOURNAL_NAME)) as connection, connection:
+        connection.execute("INSERT INTO counters VALUES (?, 2)", (PRUNED_THROUGH,))
+        assert delete_referenced(connection, 2, most) > 0
+
+    found = inspected(tmp_path)
+
+    assert found.faults == []
+    assert found.replayed == 0
+    change(tmp_path, "UPDATE transactions SET position = 9 WHERE position = 3")
+    assert any("inclusion" in one or "gaps" in one for one in inspected(tmp_path).faults)
 
 
 def test_few_faults_are_named_and_all_are_counted(tmp_path: Path) -> None:
