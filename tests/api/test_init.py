@@ -35,6 +35,7 @@ from devices.sources.household import decode_profile
 from edge.key_file import read_key_file, read_passphrase
 from tangle.address import Address, address_of
 from tangle.codec import encode
+from tangle.errors import ListenError
 from tangle.genesis import decode_genesis, genesis_hash, network_id
 from tangle.keys import PublicKey, is_signed
 from tangle.seeds import wallet_key
@@ -441,3 +442,9 @@ def test_free_ports_are_free_and_distinct() -> None:
 
     assert len(set(ports)) == 5
     assert all(is_free("127.0.0.1", port) for port in ports)
+    assert max(ports) < 32_768  # not what the kernel hands to outgoing connections
+
+
+def test_too_many_ports_are_refused() -> None:
+    with pytest.raises(ListenError, match="free ports from 15000 to 31999: 20000 are needed"):
+        free_ports(20_000, "127.0.0.1")
