@@ -108,7 +108,9 @@ def test_a_wire_whose_peer_reads_nothing_can_still_be_closed() -> None:
     run(scenario)
 
 
-def test_what_was_posted_before_closing_is_sent() -> None:
+def test_what_was_posted_before_closing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.wire.FLUSH_MS", 30_000)  # this is not about how long it may take
+
     async def scenario() -> None:
         frames = [n.to_bytes(2, "big") * 1_000 for n in range(300)]
         async with linked(DEFAULT_LIMITS) as (alice, bob):
