@@ -138,7 +138,7 @@ class Wire:
         """Run a thread; what makes it fail is raised by the next `take`."""
         try:
             work()
-        except Exception as error:
+        except Exception as error:  # handed on: `take` raises it in the task that owns the node
             if self._closing and isinstance(error, zenoh.ZError):
                 return  # that is how Zenoh ends the waiting of a thread
             log.exception("mesh_thread_failed", thread=threading.current_thread().name)

@@ -180,7 +180,7 @@ def kill_at_random(world: World, rng: Random, names: tuple[str, ...]) -> None:
     """Kill one process at any moment of its life, and start it again."""
     name = rng.choice(names)
     world.pay()
-    time.sleep(rng.uniform(0, 1.5))
+    time.sleep(rng.uniform(0, 1.5))  # at any moment: that is what is tried
     world.kill(name)
     world.restart(name, f"random kill of {name}")
 
