@@ -95,10 +95,14 @@ class World:
         issuer = wallet_issuer(self.layout, self.layout.wallet_file(METERS[0]), None)
         payee = read_wallet_public_key(self.layout.wallet_file(METERS[1]))
         payment = transfer_operation(TransferEeuro(address_of(payee), 1))
+        deadline = time.monotonic() + DEADLINE_S
+        refused = "never asked"
         while self.running["edge-1"].poll() is None:
+            assert time.monotonic() < deadline, f"{refused}: {self.tail('edge-1')}"
             try:
                 self.acknowledged.append(issue(self.client("edge-1"), issuer, payment, None))
-            except CommandError:  # not taken, so nothing was promised
+            except CommandError as refusal:  # not taken, so nothing was promised
+                refused = str(refusal)
                 time.sleep(POLL_S)
             else:
                 return

@@ -65,6 +65,7 @@ def test_a_process_killed_at_a_point_comes_back_by_itself(
     assert took < RESTART_LIMIT_S
 
 
+@pytest.mark.timeout(RANDOM_KILLS * 60)
 def test_a_process_killed_at_random_comes_back_by_itself(world: World) -> None:
     rng = Random(SEED)
     for _ in range(RANDOM_KILLS):
