@@ -14,15 +14,15 @@ from typing import TypeVar
 
 from access.device import Register
 from api.contracts import CONTRACTS
-from api.coordinating import TAKE_OVER, Coordinating, announce, read_lock
-from api.cosigning import CoSigning
-from api.genesis_file import load_genesis
-from api.http import create_app
-from api.node_service import NodeApi, NodeCard
-from api.private_files import create_folder
-from api.records import CoordinatorConfig, Enrolment, NodeConfig, node_part
-from api.server import listen, serve
-from api.service import PeerView
+from api.http.app import create_app
+from api.http.server import listen, serve
+from api.http.service import PeerView
+from api.node.coordinating import TAKE_OVER, Coordinating, announce, read_lock
+from api.node.cosigning import CoSigning
+from api.node.node_service import NodeApi, NodeCard
+from api.settings.genesis_file import load_genesis
+from api.settings.private_files import create_folder
+from api.settings.records import CoordinatorConfig, Enrolment, NodeConfig, node_part
 from coordinator.cosigner import CoSigner
 from coordinator.issuer import Issuer
 from edge.catch_up import Progress

@@ -12,7 +12,7 @@ from typing import Final
 
 import typer
 
-from api import (
+from api.commands import (
     explore_commands,
     key_commands,
     mesh_commands,
@@ -21,8 +21,8 @@ from api import (
     vote_commands,
     wallet_commands,
 )
-from api.options import AsJson, add_command, typer_app
-from api.talk import put, put_json
+from api.terminal.options import AsJson, add_command, typer_app
+from api.terminal.talk import put, put_json
 
 DISTRIBUTION: Final = "tanglewatt"
 
@@ -73,11 +73,11 @@ def version(*, as_json: AsJson = False) -> None:
 
 
 add_command(app, "init", network_commands.init)
-_add(app, "up", "api.up_main", "Start a whole network on this machine.")
+_add(app, "up", "api.processes.up_main", "Start a whole network on this machine.")
 add_command(app, "down", network_commands.down)
 add_command(app, "status", network_commands.status)
 add_command(app, "explore", explore_commands.explore)
-_add(_group("node", "An edge node."), "run", "api.node_main", "Run an edge node.")
+_add(_group("node", "An edge node."), "run", "api.processes.node_main", "Run an edge node.")
 _snapshot = _group("snapshot", "States of the ledger to start from.")
 for _word, _text in (
     ("write", "Write a snapshot of a node's last milestone."),
@@ -85,27 +85,33 @@ for _word, _text in (
     ("verify", "Check a snapshot against the genesis alone."),
     ("load", "Let an empty node start from a snapshot."),
 ):
-    _add(_snapshot, _word, "api.snapshot_main", _text, (_word,))
+    _add(_snapshot, _word, "api.commands.snapshot_main", _text, (_word,))
 _coordinator = _group("coordinator", "Who issues milestones.")
-_add(_coordinator, "run", "api.coordinator_main", "Run the coordinator.")
-_add(_coordinator, "recover", "api.recover_main", "Make a lost lock file anew.")
-_add(app, "backup", "api.backup_main", "Copy the journal of a running node.", ("backup",))
-_add(app, "restore", "api.backup_main", "Let a stopped node start from a backup.", ("restore",))
+_add(_coordinator, "run", "api.processes.coordinator_main", "Run the coordinator.")
+_add(_coordinator, "recover", "api.commands.recover_main", "Make a lost lock file anew.")
+_add(app, "backup", "api.commands.backup_main", "Copy the journal of a running node.", ("backup",))
+_add(
+    app,
+    "restore",
+    "api.commands.backup_main",
+    "Let a stopped node start from a backup.",
+    ("restore",),
+)
 _add(
     _group("db", "The database of a node."),
     "check",
-    "api.db_main",
+    "api.commands.db_main",
     "Compute everything in the journal of a stopped node anew.",
 )
-_add(_group("meter", "A meter."), "run", "api.meter_main", "Run one meter.")
-_add(_group("broker", "MQTT."), "run", "api.broker_main", "Run the embedded MQTT broker.")
+_add(_group("meter", "A meter."), "run", "api.processes.meter_main", "Run one meter.")
+_add(_group("broker", "MQTT."), "run", "api.processes.broker_main", "Run the embedded MQTT broker.")
 app.add_typer(wallet_commands.app, name="wallet")
 app.add_typer(key_commands.devices, name="device")
 app.add_typer(key_commands.keys, name="key")
 app.add_typer(vote_commands.app, name="vote")
 _evidence = _group("evidence", "What a halted node keeps for its operator.")
-_add(_evidence, "show", "api.evidence_main", "Show why a stopped node halted.", ("show",))
-_add(_evidence, "resume", "api.evidence_main", "Lift a halt, after a review.", ("resume",))
+_add(_evidence, "show", "api.commands.evidence_main", "Show why a stopped node halted.", ("show",))
+_add(_evidence, "resume", "api.commands.evidence_main", "Lift a halt, after a review.", ("resume",))
 app.add_typer(proof_commands.app, name="proof")
 app.add_typer(mesh_commands.app, name="mesh")
 add_command(app, "version", version)

@@ -15,9 +15,11 @@ import pytest
 import typer
 
 from access.device import Register
-from api import (
+from api import main
+from api.exit_codes import ExitCode
+from api.failures import CommandError, FailureCode
+from api.http import (
     json_forms,
-    main,
     routes_health,
     routes_ledger,
     routes_page,
@@ -25,12 +27,10 @@ from api import (
     routes_snapshots,
     routes_stream,
 )
-from api import routes_submit as submit
-from api.config import KINDS
-from api.exit_codes import ExitCode
-from api.failures import CommandError, FailureCode
-from api.problems import problem_of
-from api.stream import StreamEvent
+from api.http import routes_submit as submit
+from api.http.problems import problem_of
+from api.http.stream import StreamEvent
+from api.settings.config import KINDS
 from edge.frames import Body
 from energy.governance import Act, Vote
 from energy.transfer import Transfer

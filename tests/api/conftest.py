@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
-from api.http import create_app
-from api.init import create_network
-from api.layout import Layout
-from api.node_service import NodeApi
+from api.http.app import create_app
+from api.network.init import create_network
+from api.node.node_service import NodeApi
+from api.settings.layout import Layout
 from tests.api.made_network import plan, tools
 from tests.api.small_node import SmallNode, api_of
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 from random import Random
 
-from api.init import (
+from api.network.init import (
     Tools,
 )
-from api.network_plan import NetworkPlan, Wishes, make_plan, ports_needed
+from api.network.plan import NetworkPlan, Wishes, make_plan, ports_needed
 
 NOW_MS = 1_795_173_327_588
 RECORDING = b"""interval_end,load_wh,import_register_wh,export_register_wh

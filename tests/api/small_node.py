@@ -6,8 +6,8 @@ from types import TracebackType
 from typing import Final, Self, TypeVar
 
 from access.device import CONTRACT as DEVICE
-from api.node_service import NodeApi, NodeCard
-from api.service import PeerView
+from api.http.service import PeerView
+from api.node.node_service import NodeApi, NodeCard
 from coordinator.issuer import sign_milestone
 from edge.catch_up import Progress
 from edge.entries import Arrival, Batch

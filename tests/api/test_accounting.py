@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.accounting import (
+from api.processes.accounting import (
     DeviceSeen,
     Journalled,
     MeterKept,

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.back_off import FIRST_DELAY_MS, MAX_DELAY_MS, STEADY_MS, BackOff
+from api.processes.back_off import FIRST_DELAY_MS, MAX_DELAY_MS, STEADY_MS, BackOff
 
 
 def test_the_first_death_is_followed_by_the_shortest_wait() -> None:

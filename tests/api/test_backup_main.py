@@ -5,9 +5,9 @@ from pathlib import Path
 
 from typer.testing import CliRunner, Result
 
-from api.backup_main import app
-from api.genesis_file import load_genesis
-from api.layout import Layout
+from api.commands.backup_main import app
+from api.settings.genesis_file import load_genesis
+from api.settings.layout import Layout
 from edge.journal import Journal
 from tangle.genesis import network_id
 

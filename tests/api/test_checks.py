@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from api.checks import (
+from api.http.checks import (
     DAY_MS,
     LATE_INTERVALS,
     LOW_DISK_BYTES,
@@ -13,7 +13,7 @@ from api.checks import (
     Vitals,
     health_checks,
 )
-from api.service import CheckStatus
+from api.http.service import CheckStatus
 
 WELL = Vitals(
     behind=0,

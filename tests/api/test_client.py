@@ -14,16 +14,16 @@ from typer.testing import CliRunner, Result
 from typing_extensions import override
 
 from access.device import Claim, claim_registration, register_operation
-from api.client import NodeClient
+from api.client.issuing import Issuer, issue, parse_amount, shown_amount, wait_final
+from api.client.node_client import NodeClient
+from api.client.sequence_file import USABLE, reserve_sequence
+from api.commands.explore_commands import lookups
 from api.exit_codes import ExitCode
-from api.explore_commands import lookups
 from api.failures import CommandError, FailureCode
-from api.genesis_file import genesis_text
-from api.issuing import Issuer, issue, parse_amount, shown_amount, wait_final
+from api.http.submissions import Complete, Unworked, parse_json
 from api.main import app
-from api.sequence_file import USABLE, reserve_sequence
-from api.submissions import Complete, Unworked, parse_json
-from api.wallet_file import create_wallet, read_wallet_public_key
+from api.settings.genesis_file import genesis_text
+from api.settings.wallet_file import create_wallet, read_wallet_public_key
 from edge.key_file import Cost, write_key_file
 from energy.transfer import Transfer, TransferEeuro, TransferEnt, transfer_operation
 from tangle.accounts import NO_ADDRESS
@@ -174,7 +174,7 @@ def test_an_answer_of_absurd_size_is_not_read(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.answers["/api/v1/info"] = (200, INFO)
-    monkeypatch.setattr("api.client.MAX_ANSWER_SIZE", 10)
+    monkeypatch.setattr("api.client.node_client.MAX_ANSWER_SIZE", 10)
 
     with pytest.raises(CommandError, match="more than 10 bytes"):
         NodeClient(server.url).info()

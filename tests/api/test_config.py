@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from api.config import load_config
 from api.exit_codes import ExitCode
 from api.failures import CommandError, FailureCode
-from api.records import (
+from api.settings.config import load_config
+from api.settings.records import (
     BrokerConfig,
     CoordinatorConfig,
     MeterConfig,
@@ -18,7 +18,7 @@ from api.records import (
     http_url,
     node_part,
 )
-from api.toml_text import toml_text
+from api.settings.toml_text import toml_text
 from tangle.address import address_of, encode_address
 
 KEY = bytes(range(32))
@@ -301,7 +301,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_of_absurd_size_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.config.MAX_CONFIG_SIZE", 10)
+    monkeypatch.setattr("api.settings.config.MAX_CONFIG_SIZE", 10)
 
     with pytest.raises(CommandError, match="the maximum is 10 bytes"):
         load_config(NodeConfig, file, {})

@@ -11,7 +11,7 @@ from typing import cast
 
 import pytest
 
-from api.coordinating import Coordinating, read_lock
+from api.node.coordinating import Coordinating, read_lock
 from coordinator.issuer import Issuer
 from coordinator.lock import first_lock
 from edge.clock import Clock

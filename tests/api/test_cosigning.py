@@ -11,8 +11,8 @@ from typing import cast
 
 import pytest
 
-from api.coordinating import PATIENCE, Coordinating, read_lock
-from api.cosigning import CoSigning
+from api.node.coordinating import PATIENCE, Coordinating, read_lock
+from api.node.cosigning import CoSigning
 from coordinator.cosigner import CoSigner
 from coordinator.issuer import Issuer
 from coordinator.lock import first_lock

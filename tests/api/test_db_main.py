@@ -6,10 +6,10 @@ from contextlib import closing
 
 from typer.testing import CliRunner, Result
 
-from api.db_main import check
-from api.genesis_file import load_genesis
-from api.layout import Layout
-from api.options import add_command, typer_app
+from api.commands.db_main import check
+from api.settings.genesis_file import load_genesis
+from api.settings.layout import Layout
+from api.terminal.options import add_command, typer_app
 from edge.journal import Journal
 from edge.storage import JOURNAL_NAME
 from tangle.genesis import network_id

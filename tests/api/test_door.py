@@ -4,10 +4,10 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import Message, Receive, Scope, Send
 
-from api import door
-from api.door import Door, host_name
-from api.http import create_app
-from api.node_service import NodeApi
+from api.http import door
+from api.http.app import create_app
+from api.http.door import Door, host_name
+from api.node.node_service import NodeApi
 from tests.api.asking import ask
 
 INFO = "/api/v1/info"

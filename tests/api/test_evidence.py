@@ -6,9 +6,9 @@ import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
-from api.evidence_main import app
+from api.commands.evidence_main import app
 from api.exit_codes import ExitCode
-from api.genesis_file import genesis_text
+from api.settings.genesis_file import genesis_text
 from edge.entries import Arrival, Batch
 from edge.journal import Journal
 from tangle.effects import Attached, Confirmed, Halted

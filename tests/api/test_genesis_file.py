@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.failures import CommandError, FailureCode
-from api.genesis_file import genesis_text, load_genesis, parse_genesis
+from api.settings.genesis_file import genesis_text, load_genesis, parse_genesis
 from tangle.address import Address
 from tangle.genesis import Allocation, Genesis, GenesisIdentity, Parameters, genesis_hash
 from tangle.keys import PublicKey
@@ -109,6 +109,6 @@ def test_a_missing_file_and_one_of_absurd_size_are_refused(
         load_genesis(tmp_path / "none.json")
 
     (tmp_path / "big.json").write_text(genesis_text(GENESIS))
-    monkeypatch.setattr("api.genesis_file.MAX_GENESIS_TEXT_SIZE", 10)
+    monkeypatch.setattr("api.settings.genesis_file.MAX_GENESIS_TEXT_SIZE", 10)
     with pytest.raises(CommandError, match="the maximum is 10 bytes"):
         load_genesis(tmp_path / "big.json")

@@ -5,7 +5,7 @@ import pytest
 from fastapi import FastAPI
 from typing_extensions import override
 
-from api.routes_page import PAGE, content_policy
+from api.http.routes_page import PAGE, content_policy
 from tests.api.asking import ask
 
 

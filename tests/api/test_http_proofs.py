@@ -7,9 +7,9 @@ import pytest
 from fastapi import FastAPI
 from typing_extensions import override
 
-from api.node_service import NodeApi
-from api.proof_files import parse_proof_hex
-from api.proving import anchor_of, proved, transaction_proof
+from api.commands.proof_files import parse_proof_hex
+from api.node.node_service import NodeApi
+from api.node.proving import anchor_of, proved, transaction_proof
 from edge.entries import StoredMilestone, StoredTransaction
 from edge.journal import Journal
 from energy.transfer import TransferEeuro, transfer_operation

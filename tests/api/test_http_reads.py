@@ -4,8 +4,8 @@ import pytest
 from fastapi import FastAPI
 
 from access.device import Claim, claim_registration, register_operation
-from api.http import create_app
-from api.node_service import NodeApi
+from api.http.app import create_app
+from api.node.node_service import NodeApi
 from coordinator.issuer import sign_milestone
 from devices.reading import Reading, encode_reading, salted_leaf, sign_reading
 from edge.entries import Arrival, Batch, TakenReading

@@ -10,12 +10,12 @@ from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.types import Message
 
-from api import routes_submit
-from api.node_service import NodeApi
-from api.problems import MAX_DETAIL_LENGTH
-from api.routes_submit import read_body
-from api.service import Submitted
-from api.submissions import MAX_BATCH, MAX_BODY_SIZE
+from api.http import routes_submit
+from api.http.problems import MAX_DETAIL_LENGTH
+from api.http.routes_submit import read_body
+from api.http.service import Submitted
+from api.http.submissions import MAX_BATCH, MAX_BODY_SIZE
+from api.node.node_service import NodeApi
 from energy.transfer import TransferEeuro, transfer_operation
 from tangle.address import address_of
 from tangle.codec import encode

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from api.transaction_views import MAX_CONFIDENCES
+from api.node.transaction_views import MAX_CONFIDENCES
 from tangle.effects import Halted, PeerId
 from tangle.transaction import (
     VERSION,
@@ -128,7 +128,7 @@ def test_a_large_window_has_no_confidence(
 ) -> None:
     data = node.signed()
     node.take_in(data)
-    monkeypatch.setattr("api.transaction_views.MAX_CONFIDENCE_WINDOW", 2)
+    monkeypatch.setattr("api.node.transaction_views.MAX_CONFIDENCE_WINDOW", 2)
 
     assert shown(app, data, "?confidence=true")["confidence"] is None
 

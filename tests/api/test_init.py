@@ -5,11 +5,9 @@ from random import Random
 import pytest
 
 from access.device import Claim, claim_message
-from api.config import load_config
 from api.exit_codes import ExitCode
 from api.failures import CommandError, FailureCode
-from api.genesis_file import load_genesis
-from api.init import (
+from api.network.init import (
     Tools,
     create_network,
     existing_network,
@@ -17,11 +15,13 @@ from api.init import (
     read_recordings,
     write_profile,
 )
-from api.layout import Layout, has_network, load_network
-from api.network_plan import DAY_MS, Wishes, make_plan
-from api.opening import Request, locked, make_or_open
-from api.ports import free_ports, is_free
-from api.records import (
+from api.network.plan import DAY_MS, Wishes, make_plan
+from api.network.ports import free_ports, is_free
+from api.processes.opening import Request, locked, make_or_open
+from api.settings.config import load_config
+from api.settings.genesis_file import load_genesis
+from api.settings.layout import Layout, has_network, load_network
+from api.settings.records import (
     BrokerConfig,
     CoordinatorConfig,
     MeterConfig,
@@ -29,7 +29,7 @@ from api.records import (
     SyntheticSource,
     node_part,
 )
-from api.wallet_file import read_wallet_public_key, read_wallet_words
+from api.settings.wallet_file import read_wallet_public_key, read_wallet_words
 from coordinator.lock import decode_lock
 from devices.sources.household import decode_profile
 from edge.key_file import read_key_file, read_passphrase
@@ -412,7 +412,7 @@ def test_a_request_for_recordings_is_made_once_and_found_again(
 def test_a_request_for_a_number_of_homes_makes_them(
     layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.opening.write_profile", lambda file: file.touch())
+    monkeypatch.setattr("api.processes.opening.write_profile", lambda file: file.touch())
 
     with locked(layout):
         network, _ = make_or_open(layout, Request(homes="2", edges=1))

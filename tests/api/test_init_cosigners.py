@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from api.config import load_config
-from api.coordinating import read_lock
-from api.genesis_file import load_genesis
-from api.init import create_network
-from api.layout import Layout
-from api.network_plan import Wishes
-from api.records import CoordinatorConfig, NodeConfig
+from api.network.init import create_network
+from api.network.plan import Wishes
+from api.node.coordinating import read_lock
+from api.settings.config import load_config
+from api.settings.genesis_file import load_genesis
+from api.settings.layout import Layout
+from api.settings.records import CoordinatorConfig, NodeConfig
 from edge.key_file import read_key_file, read_passphrase
 from tangle.genesis import network_id
 from tests.api.made_network import plan, tools

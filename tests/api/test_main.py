@@ -11,18 +11,18 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from api import broker_main, meter_main, node_main, up_main
 from api.exit_codes import ExitCode
 from api.failures import CommandError, Failure, FailureCode
-from api.init import Tools, create_network
-from api.layout import Layout, load_network
 from api.main import app
-from api.network_plan import Wishes, make_plan
-from api.options import add_command, typer_app
-from api.pid_files import write_pid_file
-from api.ports import free_ports
-from api.talk import failure_of
-from api.up_network import assemble, require_free_ports
+from api.network.init import Tools, create_network
+from api.network.plan import Wishes, make_plan
+from api.network.ports import free_ports
+from api.processes import broker_main, meter_main, node_main, up_main
+from api.processes.pid_files import write_pid_file
+from api.processes.up_network import assemble, require_free_ports
+from api.settings.layout import Layout, load_network
+from api.terminal.options import add_command, typer_app
+from api.terminal.talk import failure_of
 from tangle import errors
 from tangle.errors import TanglewattError
 
@@ -153,7 +153,7 @@ def test_a_command_that_needs_heavy_libraries_becomes_a_program_of_its_own(
 def test_init_makes_a_network_and_finds_it_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.opening.write_profile", Path.touch)
+    monkeypatch.setattr("api.processes.opening.write_profile", Path.touch)
     folder = tmp_path / "net"
 
     first = run("init", folder, "--homes", "1", "--edges", "1", "--json")

@@ -7,12 +7,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from api.compose import run_node
-from api.config import load_config
 from api.failures import CommandError, FailureCode
-from api.layout import Layout
 from api.main import app
-from api.records import CoordinatorConfig, NodeConfig, node_part
-from api.talk import failure_of
+from api.settings.config import load_config
+from api.settings.layout import Layout
+from api.settings.records import CoordinatorConfig, NodeConfig, node_part
+from api.terminal.talk import failure_of
 from edge.certificates import (
     issue_authority,
     make_credentials,

@@ -1,7 +1,7 @@
 import pytest
 
 from api.failures import CommandError
-from api.options import settings
+from api.terminal.options import settings
 
 
 def test_settings_are_section_key_and_value() -> None:

@@ -7,9 +7,9 @@ from signal import SIGKILL, SIGTERM
 import msgspec
 import pytest
 
-from api.leftovers import stop_leftovers, wait_gone
-from api.log_files import rotate, tail
-from api.pid_files import (
+from api.processes.leftovers import stop_leftovers, wait_gone
+from api.processes.log_files import rotate, tail
+from api.processes.pid_files import (
     FolderLock,
     ProcessMark,
     is_alive,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from api.failures import CommandError, FailureCode
-from api.processes import (
+from api.processes.children import (
     ManagedProcess,
     Phase,
     ProcessEvent,

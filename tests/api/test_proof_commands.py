@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 from typing_extensions import override
 
+from api.commands.proof_commands import lines, proof_path
+from api.commands.proof_files import MAX_PROOF_FILE_SIZE, proof_text
 from api.exit_codes import ExitCode
 from api.failures import CommandError
-from api.genesis_file import genesis_text
-from api.http import create_app
+from api.http.app import create_app
+from api.http.service import Proved
 from api.main import app as commands
-from api.node_service import NodeApi, NodeCard
-from api.proof_commands import lines, proof_path
-from api.proof_files import MAX_PROOF_FILE_SIZE, proof_text
+from api.node.node_service import NodeApi, NodeCard
 from api.row_keys import parse_row_key, row_key_text
-from api.service import Proved
+from api.settings.genesis_file import genesis_text
 from energy.transfer import TransferEeuro, transfer_operation
 from tangle.accounts import SEQUENCE_PREFIX
 from tangle.address import Address, address_of, encode_address

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from api.applied_readings import AppliedReadings
-from api.config import load_config
-from api.coordinating import announce
 from api.failures import CommandError
-from api.records import History, NodeConfig
+from api.node.applied_readings import AppliedReadings
+from api.node.coordinating import announce
+from api.settings.config import load_config
+from api.settings.records import History, NodeConfig
 from edge.journal import PRUNED_THROUGH, Journal
 from edge.snapshots import FOLDER, take_snapshot, write_snapshot
 from tangle.address import Address

@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from api import recover_main
-from api.answers import InfoAnswer, MilestoneAnswer
-from api.recover_main import last_milestone
+from api.client.answers import InfoAnswer, MilestoneAnswer
+from api.commands import recover_main
+from api.commands.recover_main import last_milestone
 from coordinator.lock import first_lock
 from coordinator.recovery import LastMilestone, recovered_lock
 from tangle.errors import RecoveryRefusedError

@@ -16,12 +16,12 @@ from starlette.websockets import WebSocket
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from api import routes_submit, server
 from api.failures import CommandError, FailureCode
-from api.node_service import NodeApi
-from api.routes_stream import _send_frames
-from api.server import listen, serve
-from api.stream import MAX_SUBSCRIBERS, ExpiredEvent
+from api.http import routes_submit, server
+from api.http.routes_stream import _send_frames
+from api.http.server import listen, serve
+from api.http.stream import MAX_SUBSCRIBERS, ExpiredEvent
+from api.node.node_service import NodeApi
 from tangle.outcomes import State
 from tangle.transaction import decode, transaction_id
 from tests.api.small_node import SmallNode

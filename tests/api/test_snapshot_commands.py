@@ -11,12 +11,12 @@ import pytest
 from fastapi import FastAPI
 from typer.testing import CliRunner, Result
 
-from api import snapshot_main
+from api.commands import snapshot_main
+from api.commands.node_file import load_node_config
+from api.commands.snapshot_main import app as commands
 from api.exit_codes import ExitCode
-from api.genesis_file import genesis_text
-from api.node_file import load_node_config
-from api.snapshot_main import app as commands
-from api.talk import failure_of
+from api.settings.genesis_file import genesis_text
+from api.terminal.talk import failure_of
 from edge.journal import Journal
 from edge.snapshots import FOLDER, take_snapshot, write_snapshot
 from tangle.errors import InvalidSnapshotError

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.stream import (
+from api.http.stream import (
     AttachedEvent,
     ConfirmedEvent,
     DroppedEvent,

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from api.accounting import Journalled, Tally
-from api.answers import DeviceAnswer, DevicesAnswer, InfoAnswer, JournalledAnswer
+from api.client.answers import DeviceAnswer, DevicesAnswer, InfoAnswer, JournalledAnswer
 from api.exit_codes import ExitCode
 from api.failures import CommandError, Failure, FailureCode
-from api.observer import MeterPlace, NodeDoor, Observer
-from api.processes import Phase, ProcessEvent, ProcessSpec, Surroundings
-from api.progress import JsonReporter, PlainReporter, RunStatus, TerminalReporter
-from api.up import Network, UpOptions, run_up
-from api.up_main import conclude, until_signal
-from api.up_report import Ending, report, shortcomings
+from api.processes.accounting import Journalled, Tally
+from api.processes.children import Phase, ProcessEvent, ProcessSpec, Surroundings
+from api.processes.observer import MeterPlace, NodeDoor, Observer
+from api.processes.progress import JsonReporter, PlainReporter, RunStatus, TerminalReporter
+from api.processes.up import Network, UpOptions, run_up
+from api.processes.up_main import conclude, until_signal
+from api.processes.up_report import Ending, report, shortcomings
 from tangle.errors import UnavailableError
 
 METER = """

@@ -3,9 +3,9 @@ import re
 import msgspec
 import pytest
 
+from api.http.problems import MAX_DETAIL_LENGTH, http_problem, problem_of
+from api.http.views import payload_json
 from api.plain import plain_call
-from api.problems import MAX_DETAIL_LENGTH, http_problem, problem_of
-from api.views import payload_json
 from tangle import errors
 from tangle.errors import InvalidError, MoreWorkNeededError, TanglewattError, UnavailableError
 from tangle.transaction import Operation

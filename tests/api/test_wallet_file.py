@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from api.layout import Layout
-from api.wallet_file import read_wallet_public_key, read_wallet_words
+from api.settings.layout import Layout
+from api.settings.wallet_file import read_wallet_public_key, read_wallet_words
 from edge.key_file import read_passphrase
 from tangle.errors import InvalidKeyFileError
 

@@ -29,7 +29,7 @@ write_key_file(Path({path!r}), SigningKey(bytes([1]) * 32), b"word", Cost(1, 8))
 """
 SEQUENCE_CODE = """
 from pathlib import Path
-from api.sequence_file import reserve_sequence
+from api.client.sequence_file import reserve_sequence
 print(reserve_sequence(Path({path!r}), "net", 5), flush=True)
 """
 FIRST_START_CODE = """

@@ -9,7 +9,7 @@ import pytest
 import structlog
 import zenoh
 
-from api.ports import free_ports
+from api.network.ports import free_ports
 from edge.clock import system_wall_ms
 from edge.frames import (
     MAX_FRAME_SIZE,

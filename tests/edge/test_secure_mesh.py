@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 import zenoh
 
-from api.ports import free_ports
+from api.network.ports import free_ports
 from edge.certificates import Credentials, issue_authority, issue_certificate
 from edge.clock import system_wall_ms
 from edge.frames import Heartbeat, Transactions, sign_frame, split

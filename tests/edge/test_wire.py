@@ -8,7 +8,7 @@ import pytest
 import structlog
 import zenoh
 
-from api.ports import free_ports
+from api.network.ports import free_ports
 from edge.hand_over import Limit, Parcel
 from edge.links import open_links
 from edge.wire import DEFAULT_LIMITS, Wire, WireLimits

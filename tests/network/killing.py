@@ -13,18 +13,18 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from api.access_files import wallet_issuer
-from api.client import NodeClient
+from api.client.issuing import issue
+from api.client.node_client import NodeClient
+from api.commands.access_files import wallet_issuer
 from api.failures import CommandError
-from api.init import Tools, create_network, write_profile
-from api.issuing import issue
-from api.layout import Layout, load_network
-from api.network_plan import Wishes, make_plan, ports_needed
-from api.ports import free_ports
-from api.processes import ProcessSpec
-from api.up import Network
-from api.up_network import assemble
-from api.wallet_file import read_wallet_public_key
+from api.network.init import Tools, create_network, write_profile
+from api.network.plan import Wishes, make_plan, ports_needed
+from api.network.ports import free_ports
+from api.processes.children import ProcessSpec
+from api.processes.up import Network
+from api.processes.up_network import assemble
+from api.settings.layout import Layout, load_network
+from api.settings.wallet_file import read_wallet_public_key
 from devices.outbox import read_outbox_state
 from edge.faults import VARIABLE
 from energy.transfer import TransferEeuro, transfer_operation

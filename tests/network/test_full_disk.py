@@ -12,11 +12,11 @@ from typing import Any, Final
 
 import pytest
 
-from api.client import NodeClient
+from api.client.node_client import NodeClient
 from api.failures import CommandError
-from api.layout import Layout, load_network
-from api.places import node_places
-from api.records import http_url
+from api.settings.layout import Layout, load_network
+from api.settings.places import node_places
+from api.settings.records import http_url
 from devices.outbox import read_outbox_state
 from tests.network.test_up import POLL_S, result, up, verify_all_confirmed
 

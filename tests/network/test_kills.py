@@ -15,10 +15,10 @@ from typing import Final
 
 import pytest
 
-from api.accounting import common_root, tally
 from api.contracts import CONTRACTS
 from api.exit_codes import ExitCode
-from api.genesis_file import load_genesis
+from api.processes.accounting import common_root, tally
+from api.settings.genesis_file import load_genesis
 from edge.faults import POINTS
 from edge.inspection import inspect
 from edge.offline import open_offline

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from api.layout import Layout
-from api.pid_files import read_pid_file
+from api.processes.pid_files import read_pid_file
+from api.settings.layout import Layout
 from devices.outbox import read_outbox_state
 from tangle.errors import UnavailableError
 
@@ -24,7 +24,15 @@ POLL_S = 0.1
 @contextmanager
 def up(folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     """Run `tanglewatt up` and end it, whatever happens to the test."""
-    command = [sys.executable, "-P", "-m", "api.up_main", "--data-dir", str(folder), "--json"]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "api.processes.up_main",
+        "--data-dir",
+        str(folder),
+        "--json",
+    ]
     process = subprocess.Popen(
         [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

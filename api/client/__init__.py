@@ -1,0 +1,1 @@
+"""Asks nodes over HTTP, and issues operations through them."""

@@ -1,0 +1,170 @@
+"""Issues an operation from a key on this machine: the node gives parents and does the work."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from api.client.answers import TransactionAnswer
+from api.client.node_client import NodeClient
+from api.client.sequence_file import reserve_sequence
+from api.exit_codes import ExitCode
+from api.failures import CommandError, Failure, FailureCode
+from tangle.address import address_of, encode_address
+from tangle.codec import encode
+from tangle.keys import SigningKey
+from tangle.outcomes import State
+from tangle.transaction import (
+    VERSION,
+    Operation,
+    Transaction,
+    TransactionId,
+    sign,
+    transaction_id,
+)
+from tangle.work import find_nonce, required_bits
+
+POLL_S: Final = 0.25
+DECIMALS: Final = 6
+"""Of both tokens: base units are millionths."""
+
+FINAL_STATES: Final = (State.APPLIED, State.NO_VALUE, State.IGNORED, State.EXPIRED)
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """Who issues: a key, and the file that remembers its sequence numbers."""
+
+    key: SigningKey
+    sequence_file: Path
+
+
+def issue(client: NodeClient, issuer: Issuer, operation: Operation, network: str | None) -> str:
+    """Sign an operation and hand it to a node; the key stays here.
+
+    Args:
+        client: The node. It chooses the parents and does the work.
+        issuer: Who signs.
+        operation: What to do.
+        network: Hex id of the network this is meant for, `None` to take the node's word.
+
+    Returns:
+        The transaction's id, computed here.
+
+    Raises:
+        CommandError: The node cannot be reached, is of another network, or refuses.
+    """
+    info = client.info()
+    if network is not None and info.network != network:
+        raise CommandError(
+            Failure(
+                FailureCode.REFUSED,
+                ExitCode.REFUSED,
+                f"the node at {client.url} is of network {info.network}",
+                f"this is meant for network {network}",
+                "name a node of that network with --node",
+            )
+        )
+    own = client.address(encode_address(address_of(issuer.key.public)))
+    tips = client.tips(issuer.key.public.hex())
+    parents = sorted(TransactionId(bytes.fromhex(one)) for one in tips.parents)
+    transaction = Transaction(
+        version=VERSION,
+        network=bytes.fromhex(info.network),
+        parents=tuple(parents),
+        issuer=issuer.key.public,
+        sequence=reserve_sequence(issuer.sequence_file, info.network, own.next_sequence),
+        issued_at_ms=info.ledger_time_ms,
+        payload=operation,
+    )
+    item = _item(transaction, operation, issuer.key)
+    if tips.more_bits:  # the node works as much as the network asks, and no more
+        base = required_bits(len(encode(transaction)), info.work_per_byte)
+        nonce = find_nonce(transaction_id(transaction), base + tips.more_bits)
+        item["nonce"] = nonce.hex()
+    client.submit(item)
+    return transaction_id(transaction).hex()
+
+
+def _item(transaction: Transaction, operation: Operation, key: SigningKey) -> dict[str, object]:
+    """Return a signed transaction as JSON, without work."""
+    return {
+        "fields": {
+            "version": transaction.version,
+            "network": transaction.network.hex(),
+            "parents": [parent.hex() for parent in transaction.parents],
+            "issuer": transaction.issuer.hex(),
+            "sequence": transaction.sequence,
+            "issued_at_ms": transaction.issued_at_ms,
+            "payload": {
+                "type": "operation",
+                "contract": operation.contract,
+                "call": operation.call.hex(),
+            },
+        },
+        "signature": sign(transaction, key).hex(),
+    }
+
+
+def wait_final(client: NodeClient, tx_id: str, timeout_s: float) -> TransactionAnswer:
+    """Return where a transaction stands, once it is final.
+
+    Raises:
+        CommandError: It was ignored or expired (with its reason), or nothing was decided in time.
+    """
+    deadline_s = time.monotonic() + timeout_s
+    while True:
+        answer = client.transaction(tx_id)
+        if answer.state in FINAL_STATES:
+            break
+        if time.monotonic() >= deadline_s:
+            raise CommandError(
+                Failure(
+                    FailureCode.NOT_CONFIRMED,
+                    ExitCode.TIMED_OUT,
+                    f"transaction {tx_id} is {answer.state} after {timeout_s:.0f} s",
+                    f"no milestone has referenced it yet; it waits for {answer.waits_for}",
+                    f"look again with: tanglewatt explore {tx_id}",
+                )
+            )
+        time.sleep(POLL_S)
+    if answer.state in (State.IGNORED, State.EXPIRED):
+        raise CommandError(
+            Failure(
+                FailureCode.REFUSED,
+                ExitCode.REFUSED,
+                f"transaction {tx_id} is {answer.state}",
+                answer.reason or "it lies too deep to be referenced any more",
+                "correct what the reason names and send again",
+            )
+        )
+    return answer
+
+
+def parse_amount(text: str) -> int:
+    """Return base units for a decimal number of tokens such as `1.5`.
+
+    Raises:
+        CommandError: Not a positive decimal number of at most six places.
+    """
+    whole, point, part = text.partition(".")
+    digits = whole + part
+    fits = digits.isascii() and digits.isdecimal() and len(part) <= DECIMALS and len(whole) <= 12
+    amount = int(whole or "0") * 10**DECIMALS + int(part.ljust(DECIMALS, "0")) if fits else 0
+    if amount <= 0 or (point and not part):
+        raise CommandError(
+            Failure(
+                FailureCode.BAD_ARGUMENT,
+                ExitCode.USAGE,
+                f"amount {text!r}",
+                f"must be a positive decimal number of at most {DECIMALS} places",
+                "for example 1.5",
+            )
+        )
+    return amount
+
+
+def shown_amount(base_units: int) -> str:
+    """Return base units as a decimal number with six places."""
+    whole, part = divmod(base_units, 10**DECIMALS)
+    return f"{whole}.{part:0{DECIMALS}d}"

@@ -1,0 +1,186 @@
+"""Asks one node over HTTP. Answers are typed and bounded; every failure says what to do next."""
+
+import http.client
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from api.client.answers import (
+    AddressAnswer,
+    DevicesAnswer,
+    InfoAnswer,
+    MilestoneAnswer,
+    ProofAnswer,
+    RefusalAnswer,
+    ResultsAnswer,
+    TipsAnswer,
+    TransactionAnswer,
+)
+from api.exit_codes import ExitCode
+from api.failures import CommandError, Failure, FailureCode
+
+MAX_ANSWER_SIZE: Final = 64 * 2**20
+"""Bytes: the devices of 100,000 meters."""
+
+DEFAULT_TIMEOUT_S: Final = 10.0
+OK: Final = 200
+FIRST_ERROR: Final = 400
+NOT_FOUND: Final = 404
+UNAVAILABLE: Final = (429, 503)
+
+A = TypeVar("A")
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What came back: the status, and the body as it is."""
+
+    status: int
+    body: bytes
+
+
+class NodeClient:
+    """One node's HTTP door. Blocking; a connection for each question, so it may be shared."""
+
+    def __init__(self, url: str, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+        parts = urlsplit(url)
+        if parts.scheme != "http" or not parts.hostname or parts.path.strip("/"):
+            raise CommandError(
+                Failure(
+                    FailureCode.BAD_ARGUMENT,
+                    ExitCode.USAGE,
+                    f"{url!r} is not the address of a node",
+                    "it must be http://HOST:PORT",
+                    "see the URLs that `tanglewatt status` prints",
+                )
+            )
+        self.url = url.rstrip("/")
+        self._host = parts.hostname
+        self._port = parts.port or 80
+        self._timeout_s = timeout_s
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> Response:
+        """Send one request and read the whole answer.
+
+        Raises:
+            OSError: No connection, or it broke.
+            http.client.HTTPException: What came back is not HTTP.
+        """
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_s)
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        try:
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            data = response.read(MAX_ANSWER_SIZE + 1)
+            if len(data) > MAX_ANSWER_SIZE:
+                raise http.client.HTTPException(f"{path}: more than {MAX_ANSWER_SIZE} bytes")
+            return Response(response.status, data)
+        finally:
+            connection.close()
+
+    def is_ready(self) -> bool:
+        """Return whether the node says that it is ready."""
+        try:
+            return self.ask("GET", "/health/ready").status == OK
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def info(self) -> InfoAnswer:
+        """Return who the node is and how far it has confirmed."""
+        return self._get("/api/v1/info", InfoAnswer)
+
+    def tips(self, issuer: str) -> TipsAnswer:
+        """Return two parents for a new transaction of `issuer` (hex), and what work it needs."""
+        return self._get(f"/api/v1/tips?issuer={issuer}", TipsAnswer)
+
+    def devices(self) -> DevicesAnswer:
+        """Return the registered devices and what is confirmed of each."""
+        return self._get("/api/v1/devices", DevicesAnswer)
+
+    def transaction(self, tx_id: str) -> TransactionAnswer:
+        """Return where a transaction stands."""
+        return self._get(f"/api/v1/transactions/{tx_id}", TransactionAnswer)
+
+    def milestone(self, index: int) -> MilestoneAnswer:
+        """Return an applied milestone."""
+        return self._get(f"/api/v1/milestones/{index}", MilestoneAnswer)
+
+    def address(self, address: str) -> AddressAnswer:
+        """Return what an address holds."""
+        return self._get(f"/api/v1/addresses/{address}", AddressAnswer)
+
+    def proof(self, path: str) -> ProofAnswer:
+        """Return a proof: `transactions/ID`, `addresses/ADDRESS` or `rows/HEX`."""
+        return self._get(f"/api/v1/proofs/{path}", ProofAnswer)
+
+    def submit(self, transaction: Mapping[str, object]) -> str:
+        """Post one signed transaction in JSON and let the node do its work; return the id."""
+        path = "/api/v1/transactions"
+        body = json.dumps({"transactions": [transaction], "work": True}).encode("utf-8")
+        answer = self._decoded(self._reach("POST", path, body), path, ResultsAnswer)
+        if len(answer.results) != 1 or not answer.results[0].id:
+            raise self._unexpected(path, f"{len(answer.results)} results for one transaction")
+        return answer.results[0].id
+
+    def document(self, path: str) -> object | None:
+        """Return any JSON answer, decoded; `None` if the node does not know `path`."""
+        response = self._reach("GET", path)
+        return None if response.status == NOT_FOUND else self._decoded(response, path, object)
+
+    def _get(self, path: str, kind: type[A]) -> A:
+        return self._decoded(self._reach("GET", path), path, kind)
+
+    def _reach(self, method: str, path: str, body: bytes | None = None) -> Response:
+        try:
+            return self.ask(method, path, body)
+        except (OSError, http.client.HTTPException) as error:
+            raise CommandError(
+                Failure(
+                    FailureCode.UNREACHABLE,
+                    ExitCode.NOT_RUNNING,
+                    f"no answer from the node at {self.url}",
+                    str(error) or type(error).__name__,
+                    "start the network with `tanglewatt up`, or name another node with --node",
+                )
+            ) from error
+
+    def _decoded(self, response: Response, path: str, kind: type[A]) -> A:
+        if response.status >= FIRST_ERROR:
+            raise _refused(self.url + path, response)
+        try:
+            return msgspec.json.decode(response.body, type=kind)
+        except msgspec.MsgspecError as error:
+            raise self._unexpected(path, str(error)) from error
+
+    def _unexpected(self, path: str, why: str) -> CommandError:
+        return CommandError(
+            Failure(
+                FailureCode.UNEXPECTED_ANSWER,
+                ExitCode.FAILED,
+                f"{self.url}{path} answers what this version does not understand",
+                why,
+                "check that it is a node of Tanglewatt, of the version `tanglewatt version`",
+            )
+        )
+
+
+def _refused(where: str, response: Response) -> CommandError:
+    try:
+        problem = msgspec.json.decode(response.body, type=RefusalAnswer)
+    except msgspec.MsgspecError:
+        problem = RefusalAnswer(detail=response.body[:200].decode("utf-8", "replace"))
+    why = problem.detail or problem.title or "no reason given"
+    if response.status == NOT_FOUND:
+        code, exit_code, next_step = FailureCode.NOT_FOUND, ExitCode.NOT_FOUND, "check the id"
+    elif response.status in UNAVAILABLE:
+        code, exit_code = FailureCode.UNREACHABLE, ExitCode.UNHEALTHY
+        next_step = "try again in a few seconds; see `tanglewatt status`"
+    else:
+        code, exit_code = FailureCode.REFUSED, ExitCode.REFUSED
+        next_step = "correct what the reason names"
+    what = f"{where} answers {response.status} {problem.code}".rstrip()
+    return CommandError(Failure(code, exit_code, what, why, next_step))

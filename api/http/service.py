@@ -1,0 +1,323 @@
+"""The port: what the HTTP layer needs of a node, and the records it gets back."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from api.http.stream import Subscription
+from edge.snapshots import SnapshotFile
+from tangle.accounts import Identity
+from tangle.address import Address
+from tangle.contracts import Rules
+from tangle.effects import Halted, PeerId
+from tangle.keys import PublicKey
+from tangle.outcomes import Reason, State
+from tangle.proven import Proven
+from tangle.transaction import Transaction, TransactionId
+from tip_selection.outlook import WaitsFor
+
+
+@dataclass(frozen=True, slots=True)
+class NodeInfo:
+    """One node at one moment."""
+
+    network: bytes
+    """First 8 bytes of the genesis hash."""
+
+    name: str
+    """Of the network."""
+
+    node: PublicKey
+    alias: str
+    role: str
+    """What the process is: `edge` or `coordinator`."""
+
+    version: str
+    work_per_byte: int
+    confirmed_index: int
+    """Last applied milestone; 0 for genesis."""
+
+    confirmed_id: TransactionId
+    confirmed_at_ms: int
+    """Ledger time of that milestone."""
+
+    state_root: bytes
+    milestones_behind: int
+    """Known of and not applied yet."""
+
+    catch_up_ms: int | None
+    """How long these will take at the measured rate; `None` while none is measured."""
+
+    ledger_time_ms: int
+    tips: int
+    pending: int
+    """Solid, and referenced by no milestone yet."""
+
+    waiting: int
+    """Come and not attached: in the fair queue, without their parents, or held."""
+
+    transactions: int
+    """In the journal, milestones included."""
+
+    milestones: int
+    """Applied ones in the journal."""
+
+    halted: Halted | None
+
+
+class CheckStatus(StrEnum):
+    """How one health check ended."""
+
+    PASS = "pass"
+    WARN = "warn"
+    FAIL = "fail"
+    """The node is not ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One named health check."""
+
+    name: str
+    """`storage`, `sync`, `peers`, `coordinator`, `clock` or `disk`."""
+
+    status: CheckStatus
+    detail: str
+    """Words with the values compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A transaction the node has made durable."""
+
+    tx_id: TransactionId
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionView:
+    """One attached transaction and where it stands on this node."""
+
+    tx_id: TransactionId
+    data: bytes
+    """Canonical bytes with witness."""
+
+    state: State
+    reason: Reason | None
+    """Why it was ignored; `None` in every other state."""
+
+    children: tuple[TransactionId, ...]
+    milestone_index: int | None
+    """Milestone that references it."""
+
+    attached_at_ms: int | None
+    """Wall clock of this node; `None` while it is not attached."""
+
+    cumulative_weight: int | None
+    """`None` for what the node does not keep in memory."""
+
+    waits_for: WaitsFor | None = None
+    """`None` for what is final."""
+
+    missing: tuple[TransactionId, ...] = ()
+    """Parents this node does not have."""
+
+    expected_index: int | None = None
+    """Of the milestone that may be expected to reference it."""
+
+    expected_at_ms: int | None = None
+    """Ledger time of that milestone, if the coordinator keeps its beat."""
+
+    confidence: int | None = None
+    """Percent; `None` unless it was asked for and is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class MilestoneView:
+    """One applied milestone and what it did."""
+
+    tx_id: TransactionId
+    data: bytes
+    """Canonical bytes with witness."""
+
+    attached_at_ms: int
+    applied: int
+    """Transactions it references that changed the ledger."""
+
+    no_value: int
+    ignored: int
+
+
+@dataclass(frozen=True, slots=True)
+class AddressView:
+    """What the ledger holds for one address, after the last applied milestone."""
+
+    ent_uent: int
+    eeuro_ueur: int
+    next_sequence: int
+    """Lowest number of its own counter that is not used."""
+
+    identity: Identity | None
+
+
+@dataclass(frozen=True, slots=True)
+class JournalledReadings:
+    """What one edge node has journalled of a meter."""
+
+    count: int
+    through: int | None
+    """Highest sequence up to which none is missing; `None` before the first."""
+
+    import_wh: int
+    """Register of the newest of them."""
+
+    export_wh: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceView:
+    """One meter, as ledger and journal know it."""
+
+    address: Address
+    owner: Address | None
+    edge: Address | None
+    """The edge node that may batch its readings."""
+
+    registered: bool
+    confirmed: int
+    """Readings in applied batches."""
+
+    twice: int
+    """Readings in more than one applied batch: always 0, counted and not assumed."""
+
+    ranges: tuple[tuple[int, int], ...]
+    """Committed sequences, first and last inclusive, merged, ascending."""
+
+    journalled: JournalledReadings | None
+    """`None` on a node that is not its home edge."""
+
+    audited: int | None
+    """Readings whose commitment this node computed anew and found in an applied batch; `None`
+    on a node without the readings."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerView:
+    """Another node, as this one sees it."""
+
+    peer: PeerId
+    alias: str | None
+    is_connected: bool
+    last_heard_ms: int | None
+    """Wall clock; `None` if never."""
+
+    confirmed_index: int | None
+    """The last milestone it said it had applied."""
+
+    standing: int
+    """0 to 100; lowered by what it signed and the rules forbid."""
+
+    banned_until_ms: int | None
+    """Wall clock; `None` while it is heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """A proof that this node has read itself before it hands it out."""
+
+    data: bytes
+    """Canonical bytes, checksum included."""
+
+    proven: Proven
+
+
+class NodeService(Protocol):
+    """What the HTTP layer calls. Reads show the state after the last applied milestone."""
+
+    @property
+    def rules(self) -> Rules:
+        """What transactions of this network are judged by."""
+        ...
+
+    async def info(self) -> NodeInfo:
+        """Return the node at this moment."""
+        ...
+
+    def checks(self) -> tuple[Check, ...]:
+        """Return the health checks, always the same names in the same order."""
+        ...
+
+    def select_parents(self) -> tuple[TransactionId, TransactionId]:
+        """Return two distinct parents, ascending. Raises `NoTipsError`."""
+        ...
+
+    def more_bits(self, issuer: PublicKey) -> int:
+        """Return the work this door asks of `issuer` now, beyond the network's, in bits."""
+        ...
+
+    async def submit(self, data: bytes) -> Submitted:
+        """Take in canonical bytes; durable when it returns. The same bytes again are no error.
+
+        Raises:
+            InvalidError: The rules forbid the transaction.
+            UnavailableError: Not now.
+        """
+        ...
+
+    async def work(self, transaction: Transaction) -> bytes:
+        """Return a nonce with the work that `transaction` needs, computed off the loop.
+
+        Raises:
+            MoreWorkNeededError: This door asks for more than the network does: for the client.
+        """
+        ...
+
+    async def transaction(
+        self, tx_id: TransactionId, *, with_confidence: bool = False
+    ) -> TransactionView | None:
+        """Return one transaction, or `None` if this node does not have it."""
+        ...
+
+    async def pruned_through(self) -> int:
+        """Return the last milestone whose transactions are not kept here, 0 for none."""
+        ...
+
+    async def milestone(self, index: int | None) -> MilestoneView | None:
+        """Return the milestone of `index`, or the last applied one; `None` if there is none."""
+        ...
+
+    def address(self, address: Address) -> AddressView:
+        """Return what the ledger holds for `address`: zeroes where it holds nothing."""
+        ...
+
+    async def prove_transaction(self, tx_id: TransactionId) -> Proved | None:
+        """Return the proof of one transaction, or `None` if this node has never attached it.
+
+        Raises:
+            NotProvableError: No milestone references it, or what would prove it was pruned.
+        """
+        ...
+
+    def prove_row(self, key: bytes) -> Proved:
+        """Return the proof of one row, present or absent. Raises `NotProvableError`."""
+        ...
+
+    def prove_address(self, address: Address) -> Proved:
+        """Return the proof of what `address` holds. Raises `NotProvableError`."""
+        ...
+
+    async def devices(self) -> tuple[DeviceView, ...]:
+        """Return all meters the ledger or the journal knows, ascending by address."""
+        ...
+
+    async def snapshots(self) -> list[SnapshotFile]:
+        """Return the snapshots on this node's disk, the newest first."""
+        ...
+
+    def peers(self) -> tuple[PeerView, ...]:
+        """Return the configured peers, in order of configuration."""
+        ...
+
+    def subscribe(self) -> Subscription:
+        """Return a new buffer of what happens from now on. Raises `QueueFullError`."""
+        ...

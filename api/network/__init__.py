@@ -1,0 +1,1 @@
+"""Makes a new network: what it consists of, its files, its ports."""

@@ -1,0 +1,193 @@
+"""The configuration files of a new network, as text. What goes where, and nothing is written."""
+
+import os.path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from access.device import Claim, Register, claim_registration
+from api.network.plan import NetworkPlan, NodePlace
+from api.settings.layout import COSIGNER_KEY, COSIGNER_LOCK, Layout
+from api.settings.toml_text import Scalar, Section, toml_text
+from tangle.accounts import NO_ADDRESS
+from tangle.address import Address, address_of, encode_address
+from tangle.genesis import Allocation, Genesis, GenesisIdentity, Parameters, genesis_hash
+from tangle.keys import PublicKey, SigningKey
+
+MEMBER_ALLOCATION_UEUR = 100_000_000
+"""100 eEuro for each member, so that there is something to trade with."""
+
+_HEAD = "Written by `tanglewatt init`. Paths are relative to this file."
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkKeys:
+    """The keys of a new network, each list in the order of the plan."""
+
+    operator: SigningKey
+    coordinator_node: SigningKey
+    """By which its peers know the coordinator's process."""
+
+    coordinator: SigningKey
+    """By which milestones are finalised."""
+
+    cosigners: tuple[SigningKey, ...]
+    """Further keys by which milestones are finalised, of the first edge nodes."""
+
+    edges: tuple[SigningKey, ...]
+    meters: tuple[SigningKey, ...]
+    members: tuple[PublicKey, ...]
+    """Of the wallets."""
+
+    authority: SigningKey
+    """By which the nodes' certificates are signed."""
+
+
+def make_genesis(plan: NetworkPlan, keys: NetworkKeys) -> Genesis:
+    """Return the genesis of the network: its nodes, its operator, its members and their eEuro.
+
+    The coordinator's process is an edge node among others: as such it may issue checkpoints.
+    """
+    nodes = [keys.coordinator_node.public, *(key.public for key in keys.edges)]
+    identities = [
+        *(GenesisIdentity(key, "edge") for key in nodes),
+        GenesisIdentity(keys.operator.public, "voter"),
+        *(GenesisIdentity(key, "member") for key in keys.members),
+    ]
+    allocations = [Allocation(address_of(key), MEMBER_ALLOCATION_UEUR) for key in keys.members]
+    return Genesis(
+        name=plan.name,
+        created_at_ms=plan.created_at_ms,
+        ledger_start_ms=plan.ledger_start_ms,
+        parameters=Parameters(time_scale=plan.time_scale),
+        coordinator_keys=tuple(sorted(key.public for key in (keys.coordinator, *keys.cosigners))),
+        quorum=plan.quorum,
+        identities=tuple(sorted(identities, key=lambda one: one.key)),
+        allocations=tuple(sorted(allocations, key=lambda one: one.address)),
+    )
+
+
+def configuration_files(
+    layout: Layout, plan: NetworkPlan, keys: NetworkKeys, genesis: Genesis
+) -> dict[Path, str]:
+    """Return the text of every TOML file, by path."""
+    files = {layout.broker_config: toml_text({"mqtt": _mqtt(plan)}, f"Broker. {_HEAD}")}
+    places = (plan.coordinator, *plan.edges)
+    publics = [keys.coordinator_node.public, *(key.public for key in keys.edges)]
+    enrolments = _enrolments(plan, keys, genesis)
+    for at, place in enumerate(places):
+        is_coordinator = at == 0
+        file = layout.coordinator_config if is_coordinator else layout.edge_config(place.name)
+        sections: dict[str, Section | Sequence[Mapping[str, Scalar]]] = {
+            "node": _identity(layout, file.parent, place.name, "node.key"),
+            "mesh": _mesh(places, publics, at),
+            "mesh.tls": _tls(layout, file.parent, place.name),
+            "http": {"host": place.host, "port": place.http_port},
+            "mqtt": _mqtt(plan),
+        }
+        if is_coordinator:
+            signing = {"key_file": "coordinator.key", "lock_file": "coordinator.lock"}
+            sections["coordinator"] = signing
+        elif at <= plan.cosigners:
+            sections["cosigner"] = {
+                "key_file": COSIGNER_KEY,
+                "lock_file": COSIGNER_LOCK,
+                "leader_key": keys.coordinator.public.hex(),
+            }
+        if enrolments.get(place.name):
+            sections["devices"] = enrolments[place.name]
+        files[file] = toml_text(sections, f"Node {place.name}. {_HEAD}")
+    for at, name in enumerate(plan.homes):
+        files[layout.meter_config(name)] = _meter_text(layout, plan, keys, at)
+    return files
+
+
+def _identity(layout: Layout, folder: Path, name: str, key_file: str) -> Section:
+    up = Path(os.path.relpath(layout.root, folder))
+    return {
+        "name": name,
+        "data_dir": "data",
+        "genesis_file": str(up / layout.genesis_file.name),
+        "key_file": key_file,
+        "passphrase_file": str(up / layout.passphrase_file.name),
+    }
+
+
+def _mesh(places: Sequence[NodePlace], publics: Sequence[PublicKey], at: int) -> Section:
+    """Return whom one node calls: those before it, so that each pair has one connection."""
+    return {
+        "listen": [_endpoint(places[at])],
+        "connect": [_endpoint(place) for place in places[:at]],
+        "peers": [
+            {"key": public.hex(), "alias": place.name}
+            for place, public in zip(places, publics, strict=True)
+            if place is not places[at]
+        ],
+    }
+
+
+def _tls(layout: Layout, folder: Path, name: str) -> dict[str, Scalar]:
+    return {
+        "certificate_file": layout.certificate_file(name).name,
+        "authority_file": os.path.relpath(layout.authority_file, folder),
+    }
+
+
+def _endpoint(place: NodePlace) -> str:
+    host = f"[{place.host}]" if ":" in place.host else place.host
+    return f"tls/{host}:{place.mesh_port}"
+
+
+def _mqtt(plan: NetworkPlan) -> dict[str, Scalar]:
+    return {"host": plan.broker.host, "port": plan.broker.port}
+
+
+def _enrolments(
+    plan: NetworkPlan, keys: NetworkKeys, genesis: Genesis
+) -> dict[str, list[dict[str, Scalar]]]:
+    """Return the devices that each edge node sponsors, by the node's name."""
+    edge_of = {place.name: key for place, key in zip(plan.edges, keys.edges, strict=True)}
+    enrolments: dict[str, list[dict[str, Scalar]]] = {}
+    for at, (meter, member) in enumerate(zip(keys.meters, keys.members, strict=True)):
+        place = plan.home_edge(at)
+        call = _registration(genesis, meter, member, edge_of[place.name].public)
+        enrolments.setdefault(place.name, []).append(
+            {
+                "key": call.key.hex(),
+                "owner": encode_address(Address(call.owner)),
+                "role": call.role,
+                "proof": call.proof.hex(),
+            }
+        )
+    return enrolments
+
+
+def _registration(
+    genesis: Genesis, meter: SigningKey, member: PublicKey, edge: PublicKey
+) -> Register:
+    owner, home = address_of(member), address_of(edge)
+    assert NO_ADDRESS not in (owner, home), "a meter has an owner and a home edge"
+    claim = Claim(genesis_hash(genesis), meter.public, "meter", owner, home)
+    return claim_registration(claim, meter)
+
+
+def _meter_text(layout: Layout, plan: NetworkPlan, keys: NetworkKeys, at: int) -> str:
+    name = plan.homes[at]
+    folder = layout.home_folder(name)
+    edge = keys.edges[at % len(keys.edges)]
+    source: Section = {"kind": "recorded", "file": layout.recording_file(name).name}
+    if plan.source == "synthetic":
+        profile = os.path.relpath(layout.profile_file, folder)
+        source = {
+            "kind": "synthetic",
+            "seed": plan.seed,
+            "home": at,
+            "profile_file": profile,
+        }
+    sections: dict[str, Section | Sequence[Mapping[str, Scalar]]] = {
+        "meter": _identity(layout, folder, name, "meter.key"),
+        "edge": {"key": edge.public.hex()},
+        "source": source,
+        "mqtt": _mqtt(plan),
+    }
+    return toml_text(sections, f"Meter of {name}. {_HEAD}")

@@ -1,0 +1,1 @@
+"""What runs beside a node: the service behind HTTP, the coordinator and the co-signer at work."""

@@ -1,0 +1,395 @@
+"""A running node as the HTTP layer sees it: `service.NodeService` over core and journal."""
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Protocol, TypeVar
+
+from api.http.checks import SigningState, Vitals, health_checks
+from api.http.service import (
+    AddressView,
+    Check,
+    DeviceView,
+    JournalledReadings,
+    MilestoneView,
+    NodeInfo,
+    PeerView,
+    Proved,
+    Submitted,
+    TransactionView,
+)
+from api.http.stream import Hub, Subscription, events_of
+from api.node.applied_readings import AppliedReadings, Tally
+from api.node.proving import address_proof, proved, row_proof, transaction_proof
+from api.node.transaction_views import Confidences, aside_view, attached_view
+from devices.reading import decode_reading
+from edge.catch_up import Progress
+from edge.entries import Counts, StoredTransaction
+from edge.journal import Journal
+from edge.local_difficulty import LocalDifficulty
+from edge.sealing import open_sealed
+from edge.snapshots import FOLDER, SnapshotFile, list_snapshots
+from edge.spans import size
+from tangle.accounts import (
+    IDENTITY_PREFIX,
+    NO_ADDRESS,
+    Identity,
+    Token,
+    balance,
+    decode_identity,
+    identity,
+    sequence_window,
+)
+from tangle.address import Address
+from tangle.codec import encode
+from tangle.contracts import Rules
+from tangle.effects import Effect, Instant
+from tangle.genesis import Genesis
+from tangle.keys import PublicKey
+from tangle.node import NodeCore
+from tangle.outcomes import Applied, Ignored, NoValue, State, state_of
+from tangle.transaction import IssuerWitness, Transaction, TransactionId, transaction_id
+from tangle.verification import parse
+from tangle.work import required_bits
+
+T = TypeVar("T")
+
+
+class RunningNode(Protocol):
+    """What the adapter needs of the runtime, which owns the core, the journal and the loop."""
+
+    @property
+    def core(self) -> NodeCore:
+        """The core, to be read on the loop only."""
+        ...
+
+    @property
+    def genesis(self) -> Genesis:
+        """Of the node's network."""
+        ...
+
+    @property
+    def folder(self) -> Path:
+        """The node's data folder."""
+        ...
+
+    def now(self) -> Instant:
+        """Return this moment on both clocks."""
+        ...
+
+    async def submit(self, data: bytes) -> TransactionId:
+        """Take in canonical bytes, durable when it returns; raises as `NodeService.submit`."""
+        ...
+
+    def progress(self) -> Progress:
+        """Return how far behind the node is."""
+        ...
+
+    def select_parents(self) -> tuple[TransactionId, TransactionId]:
+        """Return two distinct parents, ascending. Raises `NoTipsError`."""
+        ...
+
+    @property
+    def queue_length(self) -> int:
+        """How many transactions wait in the fair queue."""
+        ...
+
+    def queued(self, tx_id: TransactionId) -> bytes | None:
+        """Return the bytes of what waits in the fair queue."""
+        ...
+
+    async def work(self, transaction: Transaction) -> bytes:
+        """Return a nonce for `transaction`, computed off the loop."""
+        ...
+
+    async def read(self, query: Callable[[Journal], T]) -> T:
+        """Return what `query` makes of the journal, which it has to itself meanwhile."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCard:
+    """What a node shows of itself that does not change while it runs."""
+
+    key: PublicKey
+    alias: str
+    role: str
+    """`edge` or `coordinator`."""
+
+    version: str
+    certificate_ends_at_ms: int | None
+    """Wall time; `None` for a node with plain links."""
+
+
+class NodeApi:
+    """Answers for one running node."""
+
+    def __init__(
+        self,
+        node: RunningNode,
+        card: NodeCard,
+        peers: Callable[[], tuple[PeerView, ...]],
+        sealing_key: bytes | None,
+    ) -> None:
+        """Answer for one node.
+
+        Args:
+            node: The runtime.
+            card: Who the node is.
+            peers: Returns the configured peers, in order of configuration.
+            sealing_key: Opens the readings in the journal; `None` for a node without meters.
+        """
+        self._node = node
+        self._card = card
+        self._peers = peers
+        self._sealing_key = sealing_key
+        self._applied = AppliedReadings(sealing_key)
+        self._hub = Hub()
+        self._difficulty = LocalDifficulty()
+        self._confidences = Confidences(Random(self._card.key))
+        self._signing: Callable[[], SigningState] = SigningState
+
+    def watch_signing(self, state: Callable[[], SigningState]) -> None:
+        """Ask `state`, whenever health is asked for, how the signing of milestones goes."""
+        self._signing = state
+
+    def publish(self, effect: Effect) -> None:
+        """Tell every listener of one effect; the runtime calls it when the effect is durable."""
+        if self._hub.has_subscribers:
+            for event in events_of(effect, self._node.now().wall_ms):
+                self._hub.publish(event)
+
+    @property
+    def rules(self) -> Rules:
+        """What transactions of this network are judged by."""
+        return self._node.core.rules
+
+    async def info(self) -> NodeInfo:
+        """Return the node at this moment."""
+        counts = await self._node.read(Journal.counts)
+        return self._info(counts)
+
+    def checks(self) -> tuple[Check, ...]:
+        """Return the health checks."""
+        core, peers, progress = self._node.core, self._peers(), self._node.progress()
+        parameters = self._node.genesis.parameters
+        disk = os.statvfs(self._node.folder)
+        now, ends_at_ms = self._node.now(), self._card.certificate_ends_at_ms
+        ledger_ms = now.ledger_ms - core.confirmed_at_ms
+        vitals = Vitals(
+            behind=progress.behind,
+            estimate_ms=progress.estimate_ms,
+            is_stranded=progress.is_stranded,
+            quiet_ms=ledger_ms // parameters.time_scale,
+            milestone_interval_ms=parameters.milestone_interval_ms,
+            max_clock_ahead_ms=parameters.max_clock_ahead_ms,
+            halted=None if core.halted is None else core.halted.report,
+            peers=len(peers),
+            connected=sum(one.is_connected for one in peers),
+            is_writable=not disk.f_flag & os.ST_RDONLY,
+            free_bytes=disk.f_bavail * disk.f_frsize,
+            certificate_left_ms=None if ends_at_ms is None else ends_at_ms - now.wall_ms,
+            signing=self._signing(),
+        )
+        return health_checks(vitals)
+
+    def select_parents(self) -> tuple[TransactionId, TransactionId]:
+        """Return two distinct parents, ascending. Raises `NoTipsError`."""
+        return self._node.select_parents()
+
+    def more_bits(self, issuer: PublicKey) -> int:
+        """Return the work this door asks of `issuer` now, beyond the network's, in bits."""
+        return self._difficulty.more_bits(issuer, self._node.now().wall_ms)
+
+    async def submit(self, data: bytes) -> Submitted:
+        """Take in canonical bytes; durable when it returns."""
+        parsed = parse(data)
+        issuer, now_ms = parsed.transaction.issuer, self._node.now().wall_ms
+        is_counted = parsed.milestone is None and not self._node.core.is_known(parsed.tx_id)
+        if is_counted and isinstance(parsed.witness, IssuerWitness):
+            base = required_bits(parsed.size_bytes, self.rules.work_per_byte)
+            nonce = parsed.witness.nonce
+            self._difficulty.verify(issuer, parsed.tx_id, nonce, base, now_ms)
+        tx_id = await self._node.submit(data)
+        if is_counted:
+            self._difficulty.taken(issuer, now_ms)
+        state = self._node.core.state(tx_id)
+        if state is None:  # referenced already: the same bytes came before
+            stored = await self._node.read(lambda journal: journal.transaction(tx_id))
+            state = self._state(tx_id, stored)
+        return Submitted(tx_id, state)
+
+    async def work(self, transaction: Transaction) -> bytes:
+        """Return a nonce with the work that `transaction` needs."""
+        base = required_bits(len(encode(transaction)), self.rules.work_per_byte)
+        issuer, now_ms = transaction.issuer, self._node.now().wall_ms
+        self._difficulty.verify(issuer, transaction_id(transaction), None, base, now_ms)
+        return await self._node.work(transaction)
+
+    async def transaction(
+        self, tx_id: TransactionId, *, with_confidence: bool = False
+    ) -> TransactionView | None:
+        """Return one transaction, attached or waiting, or `None`."""
+        stored = await self._node.read(lambda journal: journal.transaction(tx_id))
+        core = self._node.core
+        if stored is None:
+            return aside_view(core, tx_id, self._node.queued(tx_id))
+        likely = self._confidences.of(core, tx_id) if with_confidence else None
+        return attached_view(core, stored, self._state(tx_id, stored), self._node.now(), likely)
+
+    async def pruned_through(self) -> int:
+        """Return the last milestone whose transactions are not kept here, 0 for none."""
+        return await self._node.read(Journal.oldest_cone) - 1
+
+    async def milestone(self, index: int | None) -> MilestoneView | None:
+        """Return the milestone of `index`, or the last applied one."""
+        return await self._node.read(lambda journal: _milestone(journal, index))
+
+    def address(self, address: Address) -> AddressView:
+        """Return what the ledger holds for `address`."""
+        rows = self._node.core.ledger.rows
+        return AddressView(
+            balance(rows, Token.ENT, address),
+            balance(rows, Token.EEURO, address),
+            sequence_window(rows, address).next,
+            identity(rows, address),
+        )
+
+    async def prove_transaction(self, tx_id: TransactionId) -> Proved | None:
+        """Return the proof of one transaction, or `None`. Raises `NotProvableError`."""
+        proof = await self._node.read(lambda journal: transaction_proof(journal, tx_id))
+        return None if proof is None else proved(proof, self._node.genesis)
+
+    def prove_row(self, key: bytes) -> Proved:
+        """Return the proof of one row, present or absent. Raises `NotProvableError`."""
+        return proved(row_proof(self._node.core, key), self._node.genesis)
+
+    def prove_address(self, address: Address) -> Proved:
+        """Return the proof of what `address` holds. Raises `NotProvableError`."""
+        return proved(address_proof(self._node.core, address), self._node.genesis)
+
+    async def devices(self) -> tuple[DeviceView, ...]:
+        """Return all meters the ledger or the journal knows, ascending by address."""
+        rows = list(self._node.core.scan(IDENTITY_PREFIX))
+        identities = {
+            Address(key.removeprefix(IDENTITY_PREFIX)): decode_identity(value)
+            for key, value in rows
+        }
+        meters = {key: one for key, one in identities.items() if one.role == "meter"}
+        return await self._node.read(lambda journal: self._devices(journal, meters))
+
+    async def snapshots(self) -> list[SnapshotFile]:
+        """Return the snapshots on this node's disk, the newest first."""
+        return await asyncio.to_thread(list_snapshots, self._node.folder / FOLDER)
+
+    def peers(self) -> tuple[PeerView, ...]:
+        """Return the configured peers."""
+        return self._peers()
+
+    def subscribe(self) -> Subscription:
+        """Return a new buffer of what happens from now on. Raises `QueueFullError`."""
+        return self._hub.subscribe()
+
+    def _info(self, counts: Counts) -> NodeInfo:
+        core, card, progress = self._node.core, self._card, self._node.progress()
+        return NodeInfo(
+            network=core.rules.network,
+            name=self._node.genesis.name,
+            node=card.key,
+            alias=card.alias,
+            role=card.role,
+            version=card.version,
+            work_per_byte=core.rules.work_per_byte,
+            confirmed_index=core.confirmed_index,
+            confirmed_id=core.confirmed_id,
+            confirmed_at_ms=core.confirmed_at_ms,
+            state_root=core.state_root,
+            milestones_behind=progress.behind,
+            catch_up_ms=progress.estimate_ms,
+            ledger_time_ms=self._node.now().ledger_ms,
+            tips=core.graph.tip_count,
+            pending=counts.pending,
+            waiting=core.waiting_count + self._node.queue_length,
+            transactions=counts.transactions,
+            milestones=counts.milestones,
+            halted=core.halted,
+        )
+
+    def _state(self, tx_id: TransactionId, stored: StoredTransaction | None) -> State:
+        if stored is not None and stored.outcome is not None:
+            return state_of(stored.outcome)
+        state = self._node.core.state(tx_id)
+        if state is None:
+            return State.PENDING  # its milestone is applied, but not durable yet
+        if state is State.UNKNOWN and stored is not None:
+            return State.EXPIRED  # journalled, and left out of the graph for good
+        return state
+
+    def _devices(
+        self, journal: Journal, meters: Mapping[Address, Identity]
+    ) -> tuple[DeviceView, ...]:
+        tallies, kept = self._applied.catch_up(journal), journal.meters()
+        return tuple(
+            _device(
+                device,
+                meters.get(device),
+                tallies.get(device, Tally()),
+                self._journalled(journal, device, kept.get(device)),
+            )
+            for device in sorted({*meters, *kept, *tallies})
+        )
+
+    def _journalled(
+        self, journal: Journal, device: Address, kept: tuple[int, int] | None
+    ) -> JournalledReadings | None:
+        if kept is None or self._sealing_key is None:
+            return None
+        first, last = kept
+        newest = open_sealed(self._sealing_key, journal.readings(device, last, last)[0])
+        reading = decode_reading(newest.signed).reading
+        return JournalledReadings(last - first + 1, last, reading.import_wh, reading.export_wh)
+
+
+def _device(
+    device: Address,
+    known: Identity | None,
+    tally: Tally,
+    journalled: JournalledReadings | None,
+) -> DeviceView:
+    return DeviceView(
+        device,
+        None if known is None else _some(known.owner),
+        None if known is None else _some(known.edge),
+        known is not None,
+        tally.confirmed,
+        tally.twice,
+        tally.spans,
+        journalled,
+        None if journalled is None else size(tally.proven),
+    )
+
+
+def _some(address: bytes) -> Address | None:
+    return None if address == NO_ADDRESS else Address(address)
+
+
+def _milestone(journal: Journal, index: int | None) -> MilestoneView | None:
+    found = journal.latest_milestone() if index is None else journal.milestone(index)
+    if found is None:
+        return None
+    stored = journal.transaction(found.milestone_id)
+    if stored is None:
+        assert found.index < journal.oldest_cone(), f"milestone {found.index} is not journalled"
+        return None
+    outcomes = [type(one.outcome) for one in journal.referenced_by(found.index)]
+    return MilestoneView(
+        found.milestone_id,
+        stored.data,
+        stored.attached_at_ms,
+        applied=outcomes.count(Applied),
+        no_value=outcomes.count(NoValue),
+        ignored=outcomes.count(Ignored),
+    )

@@ -1,0 +1,1 @@
+"""The processes of a network, one module each, and what starts and watches them."""

@@ -1,0 +1,79 @@
+"""One meter: `python -m api.processes.meter_main --config meter.toml`."""
+
+import asyncio
+import os
+from typing import Annotated, assert_never
+
+import typer
+
+from api.settings.config import load_config
+from api.settings.genesis_file import load_genesis
+from api.settings.layout import OUTBOX
+from api.settings.logs import configure_logs
+from api.settings.private_files import create_folder
+from api.settings.records import MeterConfig, RecordedSource, SyntheticSource
+from api.terminal.options import ConfigFile, Settings, ending, run_single, settings
+from devices.meter import MeterIdentity
+from devices.shell import MeterConfig as ShellConfig
+from devices.shell import read_profile, read_recording, run_meter
+from devices.sources.rows import ReadingSource
+from devices.sources.synthetic import SyntheticHome, first_slot_ms, home_of
+from edge.clock import Clock
+from edge.faults import pass_point
+from edge.key_file import read_key_file, read_passphrase
+from tangle.genesis import network_id
+from tangle.keys import PublicKey
+
+DeliverOnly = Annotated[
+    bool, typer.Option("--deliver-only", help="Make no new reading; deliver the rest and end.")
+]
+
+
+def run(*, config: ConfigFile, set_: Settings = None, deliver_only: DeliverOnly = False) -> None:
+    """Run one meter: measure, sign, post, keep each reading until its receipt.
+
+    SIGUSR1 stops the measuring and lets it deliver the rest; SIGTERM stops at once.
+
+    Examples:
+      tanglewatt meter run --config homes/home_01/meter.toml
+    """
+    configure_logs()
+    with ending():
+        record = load_config(MeterConfig, config.absolute(), os.environ, settings(set_))
+        asyncio.run(_run(record, measure=not deliver_only))
+
+
+async def _run(record: MeterConfig, *, measure: bool) -> None:
+    genesis = load_genesis(record.meter.genesis_file)
+    passphrase = read_passphrase(record.meter.passphrase_file)
+    key = read_key_file(record.meter.key_file, passphrase)
+    create_folder(record.meter.data_dir)
+    shell = ShellConfig(
+        MeterIdentity(network_id(genesis), key, PublicKey(record.edge.key)),
+        record.meter.data_dir / OUTBOX,
+        record.mqtt.host,
+        record.mqtt.port,
+        genesis.parameters.time_scale,
+        pass_point=pass_point,
+    )
+    source = _source(record.source, genesis.ledger_start_ms)
+    await run_meter(shell, source, Clock(genesis).instant, measure=measure)
+
+
+def _source(source: RecordedSource | SyntheticSource, ledger_start_ms: int) -> ReadingSource:
+    match source:
+        case RecordedSource():
+            return read_recording(source.file)
+        case SyntheticSource():
+            return SyntheticHome(
+                source.seed,
+                home_of(source.seed, source.home),
+                read_profile(source.profile_file),
+                first_slot_ms(ledger_start_ms),
+            )
+        case _:
+            assert_never(source)
+
+
+if __name__ == "__main__":
+    run_single(run, "tanglewatt meter run")

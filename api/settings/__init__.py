@@ -1,0 +1,1 @@
+"""What files say: configuration, layout of a data folder, genesis, wallets at rest."""

@@ -1,0 +1,249 @@
+"""What each kind of process is told, as frozen values: one record per TOML file.
+
+`config.py` fills them in from file, environment and flags; nothing here knows how. Paths are
+absolute by then, keys and addresses are bytes, and every number is within its range.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from api.settings.config_fields import (
+    AbsolutePath,
+    AddressBytes,
+    Alias,
+    DeviceRole,
+    Endpoint,
+    Host,
+    IntervalMs,
+    JournalBytes,
+    KeyBytes,
+    NonNegative,
+    Port,
+    PruningDepth,
+    Seed,
+    SignatureBytes,
+)
+
+LOOPBACK: Final = "127.0.0.1"
+"""Anything wider is asked for."""
+
+DEFAULT_MESH_PORT: Final = 7_447
+"""Zenoh's own."""
+
+DEFAULT_HTTP_PORT: Final = 8_080
+DEFAULT_MQTT_PORT: Final = 1_883
+"""Registered for MQTT with IANA."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Section `node` or `meter`: who the process is, and where it keeps what it knows."""
+
+    name: Alias
+    data_dir: AbsolutePath
+    genesis_file: AbsolutePath
+    key_file: AbsolutePath
+    passphrase_file: AbsolutePath
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another node: its public key, and the name people see for it."""
+
+    key: KeyBytes
+    alias: Alias
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Section `mesh.tls`: by what a node proves itself to its peers, and tells who is one."""
+
+    certificate_file: AbsolutePath
+    """PEM; of the node's own key."""
+
+    authority_file: AbsolutePath
+    """PEM; of those who sign the certificates of peers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """Section `mesh`: where gossip listens, whom it calls, whom it believes."""
+
+    listen: tuple[Endpoint, ...] = (f"tcp/{LOOPBACK}:{DEFAULT_MESH_PORT}",)
+    connect: tuple[Endpoint, ...] = ()
+    peers: tuple[Peer, ...] = ()
+    allow_plain: bool = False
+    """Lets `tcp/` endpoints leave this machine, where frames are signed but anyone reads them."""
+
+    tls: Tls | None = None
+    """Without it, links are plain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Http:
+    """Section `http`: where the node answers people and programs."""
+
+    host: Host = LOOPBACK
+    port: Port = DEFAULT_HTTP_PORT
+    hosts: tuple[Host, ...] = ()
+    """Further names under which people reach it: what a `Host` header may say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mqtt:
+    """Section `mqtt`: the broker between meters and edge nodes."""
+
+    host: Host = LOOPBACK
+    port: Port = DEFAULT_MQTT_PORT
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Section `intake`: how readings become transactions."""
+
+    batch_interval_ms: IntervalMs = 1_000
+    """Wall time after which what was journalled is committed to in one transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Section `history`: how much of the past the node keeps."""
+
+    pruning_depth: PruningDepth = 10_000
+    """Milestones whose transactions are kept: at 2 s five and a half hours; 0 for all."""
+
+    max_journal_bytes: JournalBytes = 0
+    """More of the oldest leave while the journal holds more; 0 for no limit."""
+
+    snapshots: bool = False
+    """Whether the node writes a snapshot every `snapshot_interval` milestones. A coordinator does
+    so in any case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """One of `devices`: a device that this node sponsors and whose readings it takes."""
+
+    key: KeyBytes
+    owner: AddressBytes
+    role: DeviceRole
+    proof: SignatureBytes
+    """The device's own signature, so that nobody enrols a key that is not theirs."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoSigner:
+    """Section `cosigner`: of an edge node that also signs what the leader proposes."""
+
+    key_file: AbsolutePath
+    lock_file: AbsolutePath
+    leader_key: KeyBytes
+    """Coordinator key whose proposals are signed: others could split the signatures."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """All an edge node is told."""
+
+    node: Identity
+    mesh: Mesh = Mesh()
+    http: Http = Http()
+    mqtt: Mqtt = Mqtt()
+    intake: Intake = Intake()
+    devices: tuple[Enrolment, ...] = ()
+    history: History = History()
+    cosigner: CoSigner | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """Section `coordinator`: the key that finalises, and the proof of what it signed last."""
+
+    key_file: AbsolutePath
+    lock_file: AbsolutePath
+
+
+@dataclass(frozen=True, slots=True)
+class CoordinatorConfig:
+    """All a coordinator is told: it is a node that also issues milestones."""
+
+    node: Identity
+    coordinator: Signing
+    mesh: Mesh = Mesh()
+    http: Http = Http()
+    mqtt: Mqtt = Mqtt()
+    intake: Intake = Intake()
+    devices: tuple[Enrolment, ...] = ()
+    history: History = History()
+
+
+def node_part(config: CoordinatorConfig) -> NodeConfig:
+    """Return what the coordinator's process has in common with an edge node."""
+    return NodeConfig(
+        config.node,
+        config.mesh,
+        config.http,
+        config.mqtt,
+        config.intake,
+        config.devices,
+        config.history,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class HomeEdge:
+    """Section `edge` of a meter: the node that takes its readings."""
+
+    key: KeyBytes
+    """Only a receipt by this key lets the meter forget a reading."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedSource:
+    """Section `source` of a meter that plays a recording."""
+
+    kind: Literal["recorded"]
+    file: AbsolutePath
+    """CSV with `interval_end,import_register_wh,export_register_wh`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticSource:
+    """Section `source` of a meter in a home that is made up from a seed."""
+
+    kind: Literal["synthetic"]
+    seed: Seed
+    """Of the community: the weather and all that is drawn for its homes."""
+
+    home: NonNegative
+    """Number of the home."""
+
+    profile_file: AbsolutePath
+    """Household load profile that all synthetic homes share."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeterConfig:
+    """All a meter is told."""
+
+    meter: Identity
+    edge: HomeEdge
+    source: RecordedSource | SyntheticSource
+    mqtt: Mqtt = Mqtt()
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerConfig:
+    """All the embedded broker is told."""
+
+    mqtt: Mqtt = Mqtt()
+
+
+Config = NodeConfig | CoordinatorConfig | MeterConfig | BrokerConfig
+
+
+def http_url(http: Http) -> str:
+    """Return the address people open in a browser, on the same machine if it listens on all."""
+    host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(http.host, http.host)
+    host = f"[{host}]" if ":" in host else host
+    return f"http://{host}:{http.port}"

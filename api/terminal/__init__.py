@@ -1,0 +1,1 @@
+"""How commands speak: options they share, data to stdout, talk to stderr."""
