@@ -181,7 +181,8 @@ def test_every_decision_is_in_the_index_under_its_title() -> None:
     )
 
     assert {name: f"# {number} {title}" for number, name, title in rows} == titles
-    assert [number for number, _, _ in rows] == [f"{at:04}" for at in range(1, len(rows) + 1)]
+    numbers = [number for number, _, _ in rows]
+    assert numbers == sorted(set(numbers))
 
 
 @pytest.mark.parametrize(
