@@ -9,6 +9,7 @@ from typing import Final
 
 from edge.entries import Arrival, Batch, FormedBatch, TakenReading
 from edge.records import encode_halted, encode_outcome
+from edge.rotations import rotation_index, write_rotation
 from tangle.effects import Confirmed
 from tangle.outcomes import NoValue
 from tangle.snapshot import Start
@@ -73,6 +74,8 @@ def write_start(connection: sqlite3.Connection, start: Start) -> None:
             (milestone.index, verified.tx_id, milestone.timestamp_ms, milestone.state_root),
         )
     _write_known(connection, (start.milestone_id, None, None), bodies[start.milestone_id])
+    for rotation in start.rotations:
+        write_rotation(connection, rotation_index(rotation), rotation)
     connection.execute(_COUNT, ("transactions", len(start.milestones)))
     connection.execute(_COUNT, ("milestones", len(start.milestones)))
     connection.execute(_COUNT, ("meta/pruned_through", start.index))
@@ -142,6 +145,8 @@ def _write_confirmed(connection: sqlite3.Connection, confirmed: Confirmed) -> No
         (index, confirmed.milestone_id, confirmed.timestamp_ms, confirmed.state_root),
     )
     connection.execute(_COUNT, ("milestones", 1))
+    if confirmed.rotation is not None:
+        write_rotation(connection, index, confirmed.rotation)
 
 
 def _write_readings(connection: sqlite3.Connection, readings: Sequence[TakenReading]) -> None:

@@ -11,7 +11,9 @@ from typing import Any, Final
 
 from edge.offline import Reader
 from edge.records import decode_outcome
-from tangle.accounts import coordinators, genesis_rows
+from edge.rotations import read_rotations
+from tangle.accounts import COORDINATORS_KEY, coordinators, genesis_rows
+from tangle.anchors import follow_rotations
 from tangle.contracts import Contracts, Rules
 from tangle.errors import (
     BadMilestoneError,
@@ -24,6 +26,7 @@ from tangle.genesis import Genesis, entry_points, network_id
 from tangle.ledger import Ledger, LedgerRules, contradictions, genesis_state, milestone_payload
 from tangle.merkle import merkle_root
 from tangle.outcomes import Applied, Outcome
+from tangle.rows import Rows
 from tangle.transaction import Milestone, TransactionId
 from tangle.trie import Trie
 from tangle.verification import (
@@ -84,6 +87,7 @@ def inspect(
         inspector.bodies,
         inspector.cones,
         inspector.state,
+        inspector.rotations,
         inspector.readings,
         inspector.counters,
     )
@@ -308,6 +312,20 @@ class _Inspector:
             self.found.add(
                 f"the ledger's {len(rows)} rows have the root {Trie.of(rows).root.hex()}:"
                 f" after the last milestone it is {wanted.hex()}"
+            )
+
+    def rotations(self) -> None:
+        """Follow the coordinator keys from genesis: they must lead to those of the rows."""
+        value = self._reader.value("SELECT value FROM ledger WHERE key = ?", (COORDINATORS_KEY,))
+        if value is None:
+            return  # a node that was never started; else named with the state
+        rotations = read_rotations(self._reader.connection)
+        keyring, _ = follow_rotations(rotations, self._genesis)
+        _, last = keyring.turns[-1]
+        if last != coordinators(Rows({COORDINATORS_KEY: value})):
+            self.found.add(
+                f"the coordinator keys: the {len(rotations)} changes since genesis do not lead"
+                " to those of the ledger"
             )
 
     def readings(self) -> None:

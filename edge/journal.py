@@ -22,10 +22,18 @@ from edge.entries import (
     TakenReading,
 )
 from edge.pruning import delete_pending, delete_referenced
-from edge.records import decode_halted, decode_outcome, decode_review, encode_review
+from edge.records import (
+    decode_halted,
+    decode_outcome,
+    decode_review,
+    decode_rotation,
+    encode_review,
+)
+from edge.rotations import SELECT_ROTATIONS, names_below
 from edge.storage import Storage, Value
 from tangle.accounts import READINGS_PREFIX, decode_reading_ranges, genesis_rows
 from tangle.address import Address
+from tangle.anchors import Rotation
 from tangle.effects import Halted
 from tangle.errors import ForeignStoreError, MalformedBytesError
 from tangle.genesis import Genesis, entry_points
@@ -288,6 +296,12 @@ class Journal:
         """Return the last applied milestone, `None` before the first."""
         found = self._storage.row(_MILESTONE + "ORDER BY milestone_index DESC LIMIT 1")
         return None if found is None else StoredMilestone(*found)
+
+    def rotations(self, below: int) -> tuple[Rotation, ...]:
+        """Return the changes of the coordinator keys by milestones before `below`, in order."""
+        found = self._storage.rows(SELECT_ROTATIONS, names_below(below))
+        with self._storage.reported():
+            return tuple(decode_rotation(value) for (value,) in found)
 
     def counts(self) -> Counts:
         """Return how much is here."""

@@ -9,8 +9,14 @@ from typing import Final
 
 import zstandard
 
+from edge.rotations import read_rotations
 from edge.storage import JOURNAL_NAME
-from tangle.errors import InvalidSnapshotError, StorageError
+from tangle.errors import (
+    DamagedStoreError,
+    InvalidSnapshotError,
+    MalformedBytesError,
+    StorageError,
+)
 from tangle.hashing import digest
 from tangle.snapshot import (
     LENGTH_SIZE,
@@ -57,6 +63,7 @@ def take_snapshot(data_folder: Path, network: bytes, reference_depth: int) -> Sn
 
     Raises:
         StorageError: The journal cannot be read.
+        DamagedStoreError: A change of the coordinator keys is not what was written.
     """
     path = data_folder / JOURNAL_NAME
     try:
@@ -68,9 +75,12 @@ def take_snapshot(data_folder: Path, network: bytes, reference_depth: int) -> Sn
             first = max(1, latest - reference_depth + 1)
             cones = [_cone(connection, index) for index in range(first, latest + 1)]
             rows = dict(connection.execute("SELECT key, value FROM ledger"))
+            rotations = read_rotations(connection)
     except sqlite3.Error as error:
         raise StorageError(f"{path}: cannot be read: {error}") from error
-    return full_snapshot(network, rows, cones)
+    except MalformedBytesError as error:
+        raise DamagedStoreError(f"{path}: {error}") from error
+    return full_snapshot(network, rows, cones, rotations)
 
 
 def _cone(connection: sqlite3.Connection, index: int) -> SnapshotCone:

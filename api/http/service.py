@@ -298,11 +298,11 @@ class NodeService(Protocol):
         """
         ...
 
-    def prove_row(self, key: bytes) -> Proved:
+    async def prove_row(self, key: bytes) -> Proved:
         """Return the proof of one row, present or absent. Raises `NotProvableError`."""
         ...
 
-    def prove_address(self, address: Address) -> Proved:
+    async def prove_address(self, address: Address) -> Proved:
         """Return the proof of what `address` holds. Raises `NotProvableError`."""
         ...
 

@@ -263,13 +263,17 @@ class NodeApi:
         proof = await self._node.read(lambda journal: transaction_proof(journal, tx_id))
         return None if proof is None else proved(proof, self._node.genesis)
 
-    def prove_row(self, key: bytes) -> Proved:
+    async def prove_row(self, key: bytes) -> Proved:
         """Return the proof of one row, present or absent. Raises `NotProvableError`."""
-        return proved(row_proof(self._node.core, key), self._node.genesis)
+        core = self._node.core
+        proof = await self._node.read(lambda journal: row_proof(core, journal, key))
+        return proved(proof, self._node.genesis)
 
-    def prove_address(self, address: Address) -> Proved:
+    async def prove_address(self, address: Address) -> Proved:
         """Return the proof of what `address` holds. Raises `NotProvableError`."""
-        return proved(address_proof(self._node.core, address), self._node.genesis)
+        core = self._node.core
+        proof = await self._node.read(lambda journal: address_proof(core, journal, address))
+        return proved(proof, self._node.genesis)
 
     async def devices(self) -> tuple[DeviceView, ...]:
         """Return all meters the ledger or the journal knows, ascending by address."""

@@ -21,16 +21,16 @@ from typing import Final
 
 from typing_extensions import override
 
-from api.genesis_file import load_genesis
-from api.layout import COORDINATOR, Layout, NetworkFile
-from api.opening import Request, make_or_open
-from api.pid_files import ProcessMark, read_pid_file
 from api.processes import Phase, ProcessEvent, ProcessSpec, Surroundings
-from api.progress import PlainReporter, RunStatus
-from api.talk import put, say
-from api.up import Network, UpOptions, run_up
-from api.up_network import DELIVER_ONLY, assemble
-from api.up_report import Ending, shortcomings
+from api.processes.opening import Request, make_or_open
+from api.processes.pid_files import ProcessMark, read_pid_file
+from api.processes.progress import PlainReporter, RunStatus
+from api.processes.up import Network, UpOptions, run_up
+from api.processes.up_network import DELIVER_ONLY, assemble
+from api.processes.up_report import Ending, shortcomings
+from api.settings.genesis_file import load_genesis
+from api.settings.layout import COORDINATOR, Layout, NetworkFile
+from api.terminal.talk import put, say
 from devices.outbox import read_outbox_state
 from edge.clock import Clock, system_monotonic_ms
 from scripts.soak.confinement import Host, host

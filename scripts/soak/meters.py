@@ -9,14 +9,14 @@ import os
 import sys
 from pathlib import Path
 
-from api.config import load_config
-from api.genesis_file import load_genesis
-from api.layout import Layout, load_network
-from api.logs import configure_logs
-from api.meter_main import meter_of
-from api.options import ending
-from api.records import MeterConfig
-from api.up_network import DELIVER_ONLY
+from api.processes.meter_main import meter_of
+from api.processes.up_network import DELIVER_ONLY
+from api.settings.config import load_config
+from api.settings.genesis_file import load_genesis
+from api.settings.layout import Layout, load_network
+from api.settings.logs import configure_logs
+from api.settings.records import MeterConfig
+from api.terminal.options import ending
 from devices.shell import run_meters
 from edge.clock import Clock
 

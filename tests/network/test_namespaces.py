@@ -16,17 +16,17 @@ from typing import Any, Final
 
 import pytest
 
-from api.access_files import wallet_issuer
-from api.accounting import MeterKept, NodeSeen, absent, common_root, tally
+from api.client.issuing import issue
+from api.commands.access_files import wallet_issuer
 from api.failures import CommandError
-from api.init import Tools, create_network, write_profile
-from api.issuing import issue
-from api.layout import BROKER, COORDINATOR, Layout, load_network
-from api.network_plan import Wishes, make_plan, ports_needed
-from api.observer import see_node
-from api.ports import free_ports
-from api.up_network import assemble
-from api.wallet_file import read_wallet_public_key
+from api.network.init import Tools, create_network, write_profile
+from api.network.plan import Wishes, make_plan, ports_needed
+from api.network.ports import free_ports
+from api.processes.accounting import MeterKept, NodeSeen, absent, common_root, tally
+from api.processes.observer import see_node
+from api.processes.up_network import assemble
+from api.settings.layout import BROKER, COORDINATOR, Layout, load_network
+from api.settings.wallet_file import read_wallet_public_key
 from devices.outbox import read_outbox_state
 from energy.transfer import TransferEeuro, transfer_operation
 from tangle.address import address_of
