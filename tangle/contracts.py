@@ -32,6 +32,10 @@ class Context:
     timestamp_ms: int
     """Of that milestone, ledger time."""
 
+    position: int = 0
+    """Place in white-flag order within that milestone, from 0: with `index` it says which of two
+    operations came first."""
+
 
 @dataclass(frozen=True, slots=True)
 class Changed:

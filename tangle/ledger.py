@@ -65,6 +65,20 @@ class LedgerRules:
     """Whether a key that nobody registered may issue."""
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the order of the ledger a transaction stands."""
+
+    index: int
+    """Of the milestone that references it."""
+
+    timestamp_ms: int
+    """Of that milestone, ledger time."""
+
+    position: int
+    """In white-flag order within that milestone, from 0; milestones count as well."""
+
+
 class Ledger:
     """Rows, state trie and last milestone of one node. Mutable; owned by one `NodeCore`."""
 
@@ -86,8 +100,8 @@ class Ledger:
         """
         draft = Draft(self.rows)
         outcomes = tuple(
-            (one.tx_id, apply_transaction(draft, one, self._rules, index, timestamp_ms))
-            for one in ordered
+            (one.tx_id, apply_transaction(draft, one, self._rules, Place(index, timestamp_ms, at)))
+            for at, one in enumerate(ordered)
         )
         for contract in self._rules.contracts.values():
             if contract.end_milestone is not None:
@@ -125,7 +139,7 @@ def genesis_state(genesis: Genesis) -> Restored:
 
 
 def apply_transaction(
-    draft: Draft, verified: Verified, rules: LedgerRules, index: int, timestamp_ms: int
+    draft: Draft, verified: Verified, rules: LedgerRules, place: Place
 ) -> Outcome:
     """Apply one referenced transaction to `draft` and return what became of it.
 
@@ -144,7 +158,14 @@ def apply_transaction(
         return Ignored(window)
     key, value = sequence_row(address, window)
     draft.put({key: value})
-    context = Context(transaction.issuer, address, verified.tx_id, index, timestamp_ms)
+    context = Context(
+        transaction.issuer,
+        address,
+        verified.tx_id,
+        place.index,
+        place.timestamp_ms,
+        place.position,
+    )
     decided = _decide(draft, transaction, context, rules.contracts)
     match decided:
         case None:

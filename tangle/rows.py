@@ -1,8 +1,9 @@
 """The ledger state: one set of rows, key bytes to value bytes, and drafts of changes to it."""
 
-from bisect import bisect_left, insort
 from collections.abc import Iterator, Mapping
 from typing import Protocol
+
+from tangle.ordered_keys import OrderedKeys
 
 
 class RowReader(Protocol):
@@ -18,11 +19,11 @@ class RowReader(Protocol):
 
 
 class Rows:
-    """The committed rows of one node."""
+    """The committed rows of one node. Not to be changed while a scan goes on."""
 
     def __init__(self, rows: Mapping[bytes, bytes]) -> None:
         self._rows = dict(rows)
-        self._keys = sorted(rows)
+        self._keys = OrderedKeys(rows)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -32,31 +33,42 @@ class Rows:
         return self._rows.get(key)
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the rows whose keys start with `prefix`, in ascending order of key."""
-        at = bisect_left(self._keys, prefix)
-        while at < len(self._keys) and self._keys[at].startswith(prefix):
-            yield self._keys[at], self._rows[self._keys[at]]
-            at += 1
+        """Yield the rows whose keys start with `prefix`, in ascending order of key.
+
+        Lazy: the first row costs O(log n), each further one O(1).
+        """
+        for key in self._keys.walk(prefix):
+            if not key.startswith(prefix):
+                return
+            yield key, self._rows[key]
+
+    def forked_keys(self) -> OrderedKeys:
+        """Return the keys, for a draft to go on from."""
+        return self._keys.fork()
 
     def apply(self, changes: Mapping[bytes, bytes | None]) -> None:
         """Take over changes: new values, and `None` for rows that are gone."""
         for key, value in changes.items():
             if value is None:
                 if self._rows.pop(key, None) is not None:
-                    del self._keys[bisect_left(self._keys, key)]
+                    self._keys.remove(key)
                 continue
             if key not in self._rows:
-                insort(self._keys, key)
+                self._keys.add(key)
             self._rows[key] = value
 
 
 class Draft:
-    """Changes on top of rows that stay as they are: what a milestone is computed on."""
+    """Changes on top of rows that stay as they are: what a milestone is computed on.
 
-    def __init__(self, below: RowReader) -> None:
+    A draft may itself lie on top of a draft. Not to be changed while a scan goes on.
+    """
+
+    def __init__(self, below: "Rows | Draft") -> None:
         self._below = below
+        self._keys = below.forked_keys()
         self.changes: dict[bytes, bytes | None] = {}
-        """New values by key; `None` for a row that is gone."""
+        """New values by key; `None` for a row that is gone. Exactly what differs from below."""
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value of a row as the draft has it."""
@@ -65,18 +77,37 @@ class Draft:
         return self._below.get(key)
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the rows whose keys start with `prefix`, in ascending order of key."""
-        merged: dict[bytes, bytes | None] = dict(self._below.scan(prefix))
-        merged.update((key, new) for key, new in self.changes.items() if key.startswith(prefix))
-        for key in sorted(merged):
-            value = merged[key]
-            if value is not None:
-                yield key, value
+        """Yield the rows whose keys start with `prefix`, in ascending order of key.
+
+        As lazy as below: what the draft deleted costs nothing, however much it is.
+        """
+        for key in self._keys.walk(prefix):
+            if not key.startswith(prefix):
+                return
+            value = self.get(key)
+            assert value is not None, f"key {key!r} is in order without a row"
+            yield key, value
+
+    def forked_keys(self) -> OrderedKeys:
+        """Return the keys, for a draft to go on from."""
+        return self._keys.fork()
 
     def put(self, changes: Mapping[bytes, bytes | None]) -> None:
         """Take over changes; a value equal to the one below is no change."""
         for key, value in changes.items():
-            if self._below.get(key) == value:
+            base = self._below.get(key)
+            before = self.changes.get(key, base)
+            if value is None:
+                if before is not None:
+                    self._keys.remove(key)
+            elif before is None:
+                self._keys.add(key)
+            if value == base:
                 self.changes.pop(key, None)
             else:
                 self.changes[key] = value
+
+
+def first_row(rows: RowReader, prefix: bytes) -> tuple[bytes, bytes] | None:
+    """Return the first row whose key starts with `prefix`, or `None` if there is none."""
+    return next(iter(rows.scan(prefix)), None)

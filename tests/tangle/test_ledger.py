@@ -19,7 +19,7 @@ from tangle.accounts import (
 )
 from tangle.address import address_of
 from tangle.codec import encode
-from tangle.contracts import Changed, Contract, by_name
+from tangle.contracts import Changed, Context, Contract, by_name
 from tangle.errors import InvalidError
 from tangle.genesis import Allocation, Genesis, entry_points
 from tangle.ledger import Ledger, LedgerRules, genesis_state
@@ -27,7 +27,7 @@ from tangle.outcomes import Applied, Ignored, NoValue, Outcome, Reason
 from tangle.ranges import ReadingRange
 from tangle.restored import Restored
 from tangle.rows import Draft, Rows
-from tangle.transaction import ReadingBatch, TransactionId
+from tangle.transaction import Operation, ReadingBatch, TransactionId
 from tangle.trie import Trie
 from tangle.verification import Verified
 from tests.community import (
@@ -193,6 +193,25 @@ def test_the_end_steps_run_after_the_operations_in_order_of_name() -> None:
     at_ms = GENESIS.ledger_start_ms + 1
     assert seen == [("ant", 1, at_ms), ("zebra", 1, at_ms)]
     assert ledger.rows.get(b"ended/ant") == b"1"
+
+
+def test_a_contract_knows_its_place_within_the_milestone() -> None:
+    places = []
+
+    def note(_rows: object, _call: bytes, context: Context) -> Changed:
+        places.append((context.index, context.position))
+        return Changed({})
+
+    ledger = Ledger(
+        LedgerRules(by_name(Contract("note", bytes, note)), is_open=True), genesis_state(GENESIS)
+    )
+    called = [MAKE.transaction(EDGE, number, ROOTS, Operation("note", b"")) for number in range(3)]
+    between = MAKE.transaction(OTHER_EDGE, 0, ROOTS)
+
+    outcomes(ledger, called[0], between, called[1])
+    outcomes(ledger, called[2])
+
+    assert places == [(1, 0), (1, 2), (2, 0)]
 
 
 def test_genesis_gives_eeuro_only_and_names_the_coordinator() -> None:
