@@ -4,8 +4,9 @@ from typing import Final
 
 from access.device import CONTRACT as DEVICE
 from energy.governance import CONTRACT as GOVERNANCE
+from energy.market.contract import CONTRACT as MARKET
 from energy.transfer import CONTRACT as TRANSFER
 from tangle.contracts import Contracts, by_name
 
-CONTRACTS: Final[Contracts] = by_name(TRANSFER, DEVICE, GOVERNANCE)
+CONTRACTS: Final[Contracts] = by_name(TRANSFER, DEVICE, GOVERNANCE, MARKET)
 """What this version of the protocol runs."""

@@ -14,7 +14,18 @@ class RowReader(Protocol):
         ...
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the rows whose keys start with `prefix`, in ascending order of key."""
+        """Yield the rows whose keys start with `prefix`, in ascending order of key.
+
+        Lazy: the first row costs O(log n), each further one O(1).
+        """
+        ...
+
+    def walk(self, prefix: bytes) -> Iterator[bytes]:
+        """Yield the keys that start with `prefix`, ascending. As lazy as `scan`."""
+        ...
+
+    def forked_keys(self) -> OrderedKeys:
+        """Return the keys, for a draft to go on from."""
         ...
 
 
@@ -33,10 +44,7 @@ class Rows:
         return self._rows.get(key)
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the rows whose keys start with `prefix`, in ascending order of key.
-
-        Lazy: the first row costs O(log n), each further one O(1).
-        """
+        """Yield the rows whose keys start with `prefix`, in ascending order of key."""
         for key in self.walk(prefix):
             yield key, self._rows[key]
 
@@ -68,7 +76,7 @@ class Draft:
     while a scan goes on.
     """
 
-    def __init__(self, below: "Rows | Draft") -> None:
+    def __init__(self, below: RowReader) -> None:
         self._below = below
         self._keys: OrderedKeys | None = None
         self._has_other_keys = False
