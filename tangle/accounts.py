@@ -70,8 +70,12 @@ _windows: Final = Decoder(SequenceWindow, "sequence row", _MAX_ROW_SIZE)
 _ranges: Final = Decoder(ReadingRanges, "readings row", _MAX_ROW_SIZE)
 
 _BALANCE_PREFIX: Final = b"balance/"
+_LOCKED_PREFIX: Final = b"locked/"
+_TOTAL_PREFIX: Final = b"total/"
 _BY_PREFIX: Final[tuple[tuple[bytes, Decoder[Any]], ...]] = (
     (_BALANCE_PREFIX, _balances),
+    (_LOCKED_PREFIX, _balances),
+    (_TOTAL_PREFIX, _balances),
     (IDENTITY_PREFIX, _identities),
     (SEQUENCE_PREFIX, _windows),
     (READINGS_PREFIX, _ranges),
@@ -83,10 +87,25 @@ def balance_key(token: Token, address: Address) -> bytes:
     return _BALANCE_PREFIX + token.encode("ascii") + b"/" + address
 
 
-def balance(rows: RowReader, token: Token, address: Address) -> int:
-    """Return what `address` holds, in base units."""
-    value = rows.get(balance_key(token, address))
+def locked_key(token: Token, address: Address) -> bytes:
+    """Return the key of the row that says how much of an address' tokens is bound."""
+    return _LOCKED_PREFIX + token.encode("ascii") + b"/" + address
+
+
+def total_key(of: str) -> bytes:
+    """Return the key of a total: of a `Token`, or of `energy` in Wh."""
+    return _TOTAL_PREFIX + of.encode("ascii")
+
+
+def amount_at(rows: RowReader, key: bytes) -> int:
+    """Return the amount in a row of balance, lock or total, 0 if there is none."""
+    value = rows.get(key)
     return 0 if value is None else _balances.decode(value).amount
+
+
+def balance(rows: RowReader, token: Token, address: Address) -> int:
+    """Return what `address` holds free, in base units."""
+    return amount_at(rows, balance_key(token, address))
 
 
 def balance_row(amount: int) -> bytes | None:
@@ -222,6 +241,8 @@ def genesis_rows(genesis: Genesis) -> dict[bytes, bytes]:
     for share in genesis.allocations:
         key = balance_key(Token.EEURO, Address(share.address))
         rows[key] = encode(Balance(share.amount_ueur))
+    if total_ueur:
+        rows[total_key(Token.EEURO)] = encode(Balance(total_ueur))
     return rows
 
 

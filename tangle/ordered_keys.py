@@ -59,14 +59,16 @@ class OrderedKeys:
         self._join(at + 1)
         self._join(at)
 
-    def walk(self, start: bytes) -> Iterator[bytes]:
-        """Yield the keys from `start` on, ascending. Finding the first costs O(log n)."""
+    def walk(self, prefix: bytes) -> Iterator[bytes]:
+        """Yield the keys that start with `prefix`, ascending. Finding the first costs O(log n)."""
         changes = self._changes
-        at = bisect_right(self._borders, start) - 1
-        place = bisect_left(self._blocks[at], start)
+        at = bisect_right(self._borders, prefix) - 1
+        place = bisect_left(self._blocks[at], prefix)
         while at < len(self._blocks):
             block = self._blocks[at]
             for index in range(place, len(block)):
+                if not block[index].startswith(prefix):
+                    return
                 yield block[index]
                 assert changes == self._changes, "keys changed during a walk"
             at, place = at + 1, 0

@@ -14,7 +14,18 @@ class RowReader(Protocol):
         ...
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the rows whose keys start with `prefix`, in ascending order of key."""
+        """Yield the rows whose keys start with `prefix`, in ascending order of key.
+
+        Lazy: the first row costs O(log n), each further one O(1).
+        """
+        ...
+
+    def walk(self, prefix: bytes) -> Iterator[bytes]:
+        """Yield the keys that start with `prefix`, ascending. As lazy as `scan`."""
+        ...
+
+    def forked_keys(self) -> OrderedKeys:
+        """Return the keys, for a draft to go on from."""
         ...
 
 
@@ -33,14 +44,13 @@ class Rows:
         return self._rows.get(key)
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the rows whose keys start with `prefix`, in ascending order of key.
-
-        Lazy: the first row costs O(log n), each further one O(1).
-        """
-        for key in self._keys.walk(prefix):
-            if not key.startswith(prefix):
-                return
+        """Yield the rows whose keys start with `prefix`, in ascending order of key."""
+        for key in self.walk(prefix):
             yield key, self._rows[key]
+
+    def walk(self, prefix: bytes) -> Iterator[bytes]:
+        """Yield the keys that start with `prefix`, ascending. As lazy as `scan`."""
+        return self._keys.walk(prefix)
 
     def forked_keys(self) -> OrderedKeys:
         """Return the keys, for a draft to go on from."""
@@ -61,12 +71,17 @@ class Rows:
 class Draft:
     """Changes on top of rows that stay as they are: what a milestone is computed on.
 
-    A draft may itself lie on top of a draft. Not to be changed while a scan goes on.
+    A draft may itself lie on top of a draft: what an operation is computed on. It costs next to
+    nothing before someone asks for the order of keys it added or took away. Not to be changed
+    while a scan goes on.
     """
 
-    def __init__(self, below: "Rows | Draft") -> None:
+    def __init__(self, below: RowReader) -> None:
         self._below = below
-        self._keys = below.forked_keys()
+        self._keys: OrderedKeys | None = None
+        self._has_other_keys = False
+        """Whether it ever had keys that differ from those below, while `_keys` is not made."""
+
         self.changes: dict[bytes, bytes | None] = {}
         """New values by key; `None` for a row that is gone. Exactly what differs from below."""
 
@@ -81,31 +96,49 @@ class Draft:
 
         As lazy as below: what the draft deleted costs nothing, however much it is.
         """
-        for key in self._keys.walk(prefix):
-            if not key.startswith(prefix):
-                return
+        for key in self.walk(prefix):
             value = self.get(key)
             assert value is not None, f"key {key!r} is in order without a row"
             yield key, value
 
+    def walk(self, prefix: bytes) -> Iterator[bytes]:
+        """Yield the keys that start with `prefix`, ascending. As lazy as `scan`."""
+        if self._keys is None and not self._has_other_keys:
+            return self._below.walk(prefix)
+        return self._ordered().walk(prefix)
+
     def forked_keys(self) -> OrderedKeys:
         """Return the keys, for a draft to go on from."""
-        return self._keys.fork()
+        return self._ordered().fork()
 
     def put(self, changes: Mapping[bytes, bytes | None]) -> None:
         """Take over changes; a value equal to the one below is no change."""
         for key, value in changes.items():
             base = self._below.get(key)
-            before = self.changes.get(key, base)
-            if value is None:
-                if before is not None:
+            if self._keys is None:
+                if (value is None) != (base is None):
+                    self._has_other_keys = True
+            else:
+                before = self.changes.get(key, base)
+                if value is None and before is not None:
                     self._keys.remove(key)
-            elif before is None:
-                self._keys.add(key)
+                elif value is not None and before is None:
+                    self._keys.add(key)
             if value == base:
                 self.changes.pop(key, None)
             else:
                 self.changes[key] = value
+
+    def _ordered(self) -> OrderedKeys:
+        """Return the keys of this draft in an order of its own."""
+        if self._keys is None:
+            self._keys = self._below.forked_keys()
+            for key, value in self.changes.items():
+                if value is None:
+                    self._keys.remove(key)
+                elif self._below.get(key) is None:
+                    self._keys.add(key)
+        return self._keys
 
 
 def first_row(rows: RowReader, prefix: bytes) -> tuple[bytes, bytes] | None:

@@ -53,9 +53,10 @@ class ForkedKeys(RuleBasedStateMachine):
             pair[0].remove(key)
         pair[1].clear()
 
-    @rule(pair=pairs, start=KEYS)
-    def walk_from(self, pair: tuple[OrderedKeys, set[bytes]], start: bytes) -> None:
-        assert list(pair[0].walk(start)) == sorted(key for key in pair[1] if key >= start)
+    @rule(pair=pairs, prefix=KEYS)
+    def walk_below(self, pair: tuple[OrderedKeys, set[bytes]], prefix: bytes) -> None:
+        wanted = sorted(key for key in pair[1] if key.startswith(prefix))
+        assert list(pair[0].walk(prefix)) == wanted
 
     @invariant()
     def all_agree(self) -> None:
@@ -119,28 +120,54 @@ def test_no_row_of_a_prefix_is_none_first() -> None:
     assert first_row(Draft(rows), b"d/") is None
 
 
+def test_a_draft_that_only_changes_values_walks_what_is_below() -> None:
+    rows = Rows({b"a/1": b"1", b"a/2": b"2"})
+    draft = Draft(Draft(rows))
+    draft.put({b"a/1": b"3"})
+
+    assert list(draft.scan(b"a/")) == [(b"a/1", b"3"), (b"a/2", b"2")]
+    assert draft._keys is None
+
+
+def test_a_draft_that_was_walked_follows_its_later_changes() -> None:
+    draft = Draft(Rows({b"a/1": b"1", b"a/2": b"2"}))
+    for changes in ({b"a/0": b"0", b"a/1": None}, {b"a/1": b"1"}, {b"a/0": None, b"a/1": None}):
+        list(draft.scan(b""))
+        draft.put(changes)
+        assert [key for key, _ in draft.scan(b"a/")] == [
+            key for key in (b"a/0", b"a/1", b"a/2") if draft.get(key) is not None
+        ]
+
+
 CHANGES = st.dictionaries(KEYS, st.none() | st.binary(max_size=1), max_size=8)
 
 
-@given(st.dictionaries(KEYS, st.binary(max_size=1)), CHANGES, CHANGES, st.binary(max_size=1))
+@given(
+    st.dictionaries(KEYS, st.binary(max_size=1)),
+    CHANGES,
+    CHANGES,
+    st.binary(max_size=1),
+    st.booleans(),
+)
 def test_a_draft_upon_a_draft_is_as_both_after_another(
     start: dict[bytes, bytes],
     first: dict[bytes, bytes | None],
     second: dict[bytes, bytes | None],
     prefix: bytes,
+    is_walked: bool,
 ) -> None:
     rows = Rows(start)
     lower = Draft(rows)
     lower.put(first)
     upper = Draft(lower)
-    before = list(lower.scan(b""))
+    before = list(lower.scan(b"")) if is_walked else None
 
     upper.put(second)
 
     plain = {**start, **first, **second}
     wanted = sorted((key, value) for key, value in plain.items() if value is not None)
     assert list(upper.scan(prefix)) == [row for row in wanted if row[0].startswith(prefix)]
-    assert list(lower.scan(b"")) == before
+    assert before in (None, list(lower.scan(b"")))
     lower.put(upper.changes)
     rows.apply(lower.changes)
     assert list(lower.scan(b"")) == list(rows.scan(b"")) == wanted

@@ -1,0 +1,115 @@
+"""Where tokens begin, end and are bound: the only module that makes or destroys any.
+
+Of an address, the free part is its balance row and the bound part is its row of locks: tokens in
+sessions, in open orders, or waiting for a withdrawal. Three totals count what there is: ENT and
+eEuro, free and locked together, and the energy stored, in Wh. Every function changes the draft of
+one operation or returns that it cannot; an operation that is refused throws its draft away.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+from tangle.accounts import (
+    Token,
+    amount_at,
+    balance_key,
+    balance_row,
+    locked_key,
+    total_key,
+)
+from tangle.address import Address
+from tangle.outcomes import Reason
+from tangle.rows import Draft, RowReader
+from tangle.transaction import MAX_INTEGER
+
+ENERGY: Final = "energy"
+"""Name of the third total."""
+
+SHORTAGE: Final = {
+    Token.ENT: Reason.INSUFFICIENT_ENT,
+    Token.EEURO: Reason.INSUFFICIENT_EEURO,
+}
+"""Why an operation that needs more of a token than there is gets refused."""
+
+
+class Side(StrEnum):
+    """Which part of an address' tokens."""
+
+    FREE = "free"
+    LOCKED = "locked"
+
+
+def locked(rows: RowReader, token: Token, address: Address) -> int:
+    """Return what of `address` is bound, in base units."""
+    return amount_at(rows, locked_key(token, address))
+
+
+def total(rows: RowReader, token: Token) -> int:
+    """Return what all addresses hold together, free and locked, in base units."""
+    return amount_at(rows, total_key(token))
+
+
+def total_energy_wh(rows: RowReader) -> int:
+    """Return what all storage units hold together."""
+    return amount_at(rows, total_key(ENERGY))
+
+
+def mint(draft: Draft, token: Token, address: Address, amount: int) -> bool:
+    """Create tokens, free in the hands of `address`; `False` beyond the range of integers."""
+    if total(draft, token) + amount > MAX_INTEGER:
+        return False
+    _add(draft, total_key(token), amount)
+    _add(draft, balance_key(token, address), amount)
+    return True
+
+
+def burn(draft: Draft, token: Token, address: Address, amount: int, side: Side) -> bool:
+    """Destroy tokens of one side of `address`; `False` if there are fewer."""
+    if not _take(draft, _key(token, address, side), amount):
+        return False
+    _add(draft, total_key(token), -amount)
+    return True
+
+
+def lock(draft: Draft, token: Token, address: Address, amount: int) -> bool:
+    """Bind free tokens of `address`; `False` if there are fewer."""
+    if not _take(draft, balance_key(token, address), amount):
+        return False
+    _add(draft, locked_key(token, address), amount)
+    return True
+
+
+def unlock(draft: Draft, token: Token, address: Address, amount: int) -> None:
+    """Set bound tokens of `address` free. The caller knows that they are bound."""
+    is_taken = _take(draft, locked_key(token, address), amount)
+    assert is_taken, f"unlocks {amount} {token} of {address.hex()}, more than is locked"
+    _add(draft, balance_key(token, address), amount)
+
+
+def pay_locked(draft: Draft, token: Token, payer: Address, recipient: Address, amount: int) -> None:
+    """Move bound tokens of `payer` to the free ones of `recipient`: a fill, or a session's end."""
+    is_taken = _take(draft, locked_key(token, payer), amount)
+    assert is_taken, f"pays {amount} {token} of {payer.hex()}, more than is locked"
+    _add(draft, balance_key(token, recipient), amount)
+
+
+def change_energy(draft: Draft, change_wh: int) -> None:
+    """Count energy that units took in (positive) or that left them."""
+    _add(draft, total_key(ENERGY), change_wh)
+
+
+def _key(token: Token, address: Address, side: Side) -> bytes:
+    return balance_key(token, address) if side is Side.FREE else locked_key(token, address)
+
+
+def _take(draft: Draft, key: bytes, amount: int) -> bool:
+    held = amount_at(draft, key)
+    if held < amount:
+        return False
+    draft.put({key: balance_row(held - amount)})
+    return True
+
+
+def _add(draft: Draft, key: bytes, amount: int) -> None:
+    if amount:
+        draft.put({key: balance_row(amount_at(draft, key) + amount)})

@@ -1,0 +1,1 @@
+"""The order book: a continuous double auction of ENT against eEuro. Pure."""

@@ -1,0 +1,228 @@
+"""The `market` contract: sell and buy orders, and their end (ENERGY §5)."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from energy.locked import SHORTAGE
+from energy.market.book import (
+    NEVER,
+    Order,
+    OrderPlace,
+    Side,
+    expired_orders,
+    find_order,
+    has_expired,
+    locked_by,
+    side_of_book,
+    with_order,
+    with_rest,
+    without_order,
+)
+from energy.market.matching import Fill, Matched, match_newcomer
+from energy.market.pricing import LOT_UENT, MIN_PRICE_UEUR, locked_for, pricing
+from energy.market.trades import Trade, trade_event
+from tangle.accounts import Token, amount_at, balance, balance_key, balance_row, locked_key
+from tangle.address import Address
+from tangle.codec import Decoder, encode
+from tangle.contracts import Changed, Context, Contract
+from tangle.outcomes import Event, Reason
+from tangle.rows import RowReader
+from tangle.transaction import MAX_CALL_SIZE, Counter, Operation, TransactionIdField
+
+NAME: Final = "market"
+
+
+class Sell(msgspec.Struct, frozen=True, array_like=True, tag="sell"):
+    """Offer ENT; what no one wants yet stays in the book."""
+
+    amount_uent: Counter
+    price_ueur: Counter
+    """Per ENT, the least to take."""
+
+    expires_at_ms: Counter = NEVER
+    """Ledger time from which on the order is no more; `NEVER` stays until cancelled."""
+
+
+class Buy(msgspec.Struct, frozen=True, array_like=True, tag="buy"):
+    """Ask for ENT; what no one offers yet stays in the book."""
+
+    amount_uent: Counter
+    price_ueur: Counter
+    """Per ENT, the most to pay."""
+
+    expires_at_ms: Counter = NEVER
+    """Ledger time from which on the order is no more; `NEVER` stays until cancelled."""
+
+
+class Cancel(msgspec.Struct, frozen=True, array_like=True, tag="cancel"):
+    """Take one's own order out of the book."""
+
+    order: TransactionIdField
+    """Id of the transaction that posted it."""
+
+
+MarketCall = Sell | Buy | Cancel
+
+_decoder: Final[Decoder[MarketCall]] = Decoder(MarketCall, "market call", MAX_CALL_SIZE)  # type: ignore[arg-type] # a union is no type[T] to mypy
+
+_Moves = defaultdict[bytes, int]
+"""What is added to the rows of balances and locks, by key."""
+
+
+def market_operation(call: MarketCall) -> Operation:
+    """Return the payload that calls this contract."""
+    return Operation(NAME, encode(call))
+
+
+def apply_market(rows: RowReader, call: MarketCall, context: Context) -> Changed | Reason:
+    """Post an order and trade what it meets, or cancel one.
+
+    Returns:
+        The changed book, balances and locks. Or, of an order: `TOO_SMALL` (less than a lot, or
+        below the lowest price), `OUT_OF_RANGE` (no whole lots), `EXPIRED` (it would be no more at
+        once), `INSUFFICIENT_ENT` or `INSUFFICIENT_EEURO` (not enough free to lock). Of a cancel:
+        `UNKNOWN_ORDER`, `NOT_YOURS`, `EXPIRED` (it ends with this milestone anyway).
+    """
+    match call:
+        case Sell():
+            return _post(rows, "sell", call, context)
+        case Buy():
+            return _post(rows, "buy", call, context)
+        case Cancel():
+            return _cancel(rows, call, context)
+
+
+def end_market(rows: RowReader, _index: int, timestamp_ms: int) -> Changed:
+    """Return the book without the orders that are no more, their tokens free again."""
+    moves: _Moves = defaultdict(int)
+    changes: dict[bytes, bytes | None] = {}
+    for order in expired_orders(rows, timestamp_ms):
+        changes.update(without_order(order))
+        _release(moves, order)
+    return Changed({**changes, **_moved(rows, moves)})
+
+
+def _post(rows: RowReader, side: Side, call: Sell | Buy, context: Context) -> Changed | Reason:
+    if call.amount_uent < LOT_UENT or call.price_ueur < MIN_PRICE_UEUR:
+        return Reason.TOO_SMALL
+    if call.amount_uent % LOT_UENT:
+        return Reason.OUT_OF_RANGE
+    place = OrderPlace(side, call.price_ueur, context.index, context.position)
+    order = Order(context.tx_id, context.address, place, call.amount_uent, call.expires_at_ms)
+    if has_expired(order, context.timestamp_ms):
+        return Reason.EXPIRED
+    token, amount = locked_by(order)
+    if balance(rows, token, context.address) < amount:
+        return SHORTAGE[token]
+    opposite = side_of_book(rows, "buy" if side == "sell" else "sell")
+    matched = match_newcomer(order, opposite, pricing(rows), context.timestamp_ms)
+    return _settled(rows, order, matched)
+
+
+def _cancel(rows: RowReader, call: Cancel, context: Context) -> Changed | Reason:
+    order = find_order(rows, call.order)
+    if order is None:
+        return Reason.UNKNOWN_ORDER
+    if order.owner != context.address:
+        return Reason.NOT_YOURS
+    if has_expired(order, context.timestamp_ms):
+        return Reason.EXPIRED
+    moves: _Moves = defaultdict(int)
+    _release(moves, order)
+    changes = {**without_order(order), **_moved(rows, moves)}
+    return Changed(changes, (_order_event("market.cancelled", order),))
+
+
+def _settled(rows: RowReader, newcomer: Order, matched: Matched) -> Changed:
+    """Return what a newcomer's trades change, and what becomes of the rest of it."""
+    moves: _Moves = defaultdict(int)
+    changes: dict[bytes, bytes | None] = {}
+    events: list[Event] = []
+    for order in matched.expired:
+        changes.update(without_order(order))
+        _release(moves, order)
+        events.append(_order_event("market.expired", order))
+    _bind(moves, newcomer)
+    for fill in matched.fills:
+        rest = _after(fill.resting, fill.amount_uent)
+        changes.update(with_rest(rest) if rest.left_uent else without_order(rest))
+        _trade(moves, newcomer, fill)
+        events.append(trade_event(_trade_of(newcomer, fill)))
+        newcomer = _after(newcomer, fill.amount_uent)
+    if matched.met_itself:
+        _release(moves, newcomer)
+        events.append(_order_event("market.cancelled", newcomer))
+    elif newcomer.left_uent:
+        changes.update(with_order(newcomer))
+        events.append(_order_event("market.posted", newcomer))
+    return Changed({**changes, **_moved(rows, moves)}, tuple(events))
+
+
+def _after(order: Order, traded_uent: int) -> Order:
+    left_uent = order.left_uent - traded_uent
+    return Order(order.order_id, order.owner, order.place, left_uent, order.expires_at_ms)
+
+
+def _trade(moves: _Moves, newcomer: Order, fill: Fill) -> None:
+    """Move both sides of a fill, and set free what the buyer locked beyond its price."""
+    is_buy = newcomer.place.side == "buy"
+    bid, ask = (newcomer, fill.resting) if is_buy else (fill.resting, newcomer)
+    price_ueur = bid.place.price_ueur
+    released_ueur = locked_for(bid.left_uent, price_ueur) - locked_for(
+        bid.left_uent - fill.amount_uent, price_ueur
+    )
+    moves[locked_key(Token.EEURO, bid.owner)] -= released_ueur
+    moves[balance_key(Token.EEURO, bid.owner)] += released_ueur - fill.paid_ueur
+    moves[balance_key(Token.EEURO, ask.owner)] += fill.paid_ueur
+    moves[locked_key(Token.ENT, ask.owner)] -= fill.amount_uent
+    moves[balance_key(Token.ENT, bid.owner)] += fill.amount_uent
+
+
+def _bind(moves: _Moves, order: Order) -> None:
+    token, amount = locked_by(order)
+    moves[balance_key(token, order.owner)] -= amount
+    moves[locked_key(token, order.owner)] += amount
+
+
+def _release(moves: _Moves, order: Order) -> None:
+    token, amount = locked_by(order)
+    moves[locked_key(token, order.owner)] -= amount
+    moves[balance_key(token, order.owner)] += amount
+
+
+def _moved(rows: RowReader, moves: _Moves) -> Mapping[bytes, bytes | None]:
+    """Return the balances and locks after moves, each row written once."""
+    return {key: balance_row(amount_at(rows, key) + by) for key, by in moves.items() if by}
+
+
+def _trade_of(newcomer: Order, fill: Fill) -> Trade:
+    is_buy = newcomer.place.side == "buy"
+    bid, ask = (newcomer, fill.resting) if is_buy else (fill.resting, newcomer)
+    return Trade(
+        bid.owner,
+        ask.owner,
+        bid.order_id.hex(),
+        ask.order_id.hex(),
+        fill.amount_uent,
+        fill.price_ueur,
+        fill.paid_ueur,
+    )
+
+
+def _order_event(name: str, order: Order) -> Event:
+    return Event(
+        name,
+        (
+            ("order", order.order_id.hex()),
+            ("owner", Address(order.owner)),
+            ("side", order.place.side),
+            ("left_uent", order.left_uent),
+            ("price_ueur", order.place.price_ueur),
+        ),
+    )
+
+
+CONTRACT: Final = Contract(NAME, _decoder.decode, apply_market, end_market)
