@@ -3,11 +3,13 @@
 from typing import Final
 
 from access.device import CONTRACT as DEVICE
+from energy.bank import CONTRACT as BANK
 from energy.ctt.contract import CONTRACT as CTT
-from energy.governance import CONTRACT as GOVERNANCE
+from energy.governance.contract import CONTRACT as GOVERNANCE
 from energy.market.contract import CONTRACT as MARKET
+from energy.powerchain.contract import CONTRACT as ENERGY
 from energy.transfer import CONTRACT as TRANSFER
 from tangle.contracts import Contracts, by_name
 
-CONTRACTS: Final[Contracts] = by_name(TRANSFER, CTT, DEVICE, GOVERNANCE, MARKET)
+CONTRACTS: Final[Contracts] = by_name(TRANSFER, DEVICE, ENERGY, BANK, MARKET, CTT, GOVERNANCE)
 """What this version of the protocol runs."""

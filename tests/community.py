@@ -6,9 +6,11 @@ from functools import cache
 from typing import Final
 
 from access.device import CONTRACT as DEVICE
+from energy.bank import CONTRACT as BANK
 from energy.ctt.contract import CONTRACT as CTT
-from energy.governance import CONTRACT as GOVERNANCE
+from energy.governance.contract import CONTRACT as GOVERNANCE
 from energy.market.contract import CONTRACT as MARKET
+from energy.powerchain.contract import CONTRACT as ENERGY
 from energy.transfer import CONTRACT as TRANSFER
 from energy.transfer import TransferEeuro, transfer_operation
 from tangle.address import Address, address_of
@@ -34,7 +36,7 @@ from tangle.transaction import (
 from tangle.verification import Verified, parse
 from tangle.work import find_nonce, required_bits
 
-CONTRACTS: Final = by_name(TRANSFER, CTT, DEVICE, GOVERNANCE, MARKET)
+CONTRACTS: Final = by_name(TRANSFER, DEVICE, ENERGY, BANK, MARKET, CTT, GOVERNANCE)
 NO_WORK: Final = Parameters(work_per_byte=0)
 COINS_UEUR: Final = 1_000_000
 NOTE: Final = Data("test", b"")
