@@ -5,7 +5,8 @@ from typing import Final
 
 from coordinator.issuer import sign_milestone
 from edge.executor import Executor
-from energy.governance.acts import CoordinatorKeysAct, Vote, vote_operation
+from energy.governance.acts import CoordinatorKeysAct, Vote
+from energy.governance.contract import vote_operation
 from tangle.accounts import coordinators, sequence_window
 from tangle.address import address_of
 from tangle.effects import Instant

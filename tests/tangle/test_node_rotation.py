@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from coordinator.issuer import sign_milestone
-from energy.governance.acts import CoordinatorKeysAct, Vote, vote_operation
+from energy.governance.acts import CoordinatorKeysAct, Vote
+from energy.governance.contract import vote_operation
 from tangle.accounts import COORDINATORS_KEY, CoordinatorKeys
 from tangle.anchors import follow_rotations
 from tangle.effects import Confirmed, Effect
