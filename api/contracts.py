@@ -3,10 +3,12 @@
 from typing import Final
 
 from access.device import CONTRACT as DEVICE
-from energy.governance import CONTRACT as GOVERNANCE
+from energy.bank import CONTRACT as BANK
+from energy.governance.contract import CONTRACT as GOVERNANCE
 from energy.market.contract import CONTRACT as MARKET
+from energy.powerchain.contract import CONTRACT as ENERGY
 from energy.transfer import CONTRACT as TRANSFER
 from tangle.contracts import Contracts, by_name
 
-CONTRACTS: Final[Contracts] = by_name(TRANSFER, DEVICE, GOVERNANCE, MARKET)
+CONTRACTS: Final[Contracts] = by_name(TRANSFER, DEVICE, GOVERNANCE, ENERGY, BANK, MARKET)
 """What this version of the protocol runs."""

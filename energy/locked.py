@@ -9,6 +9,7 @@ one operation or returns that it cannot; an operation that is refused throws its
 from enum import StrEnum
 from typing import Final
 
+from energy.units import UENT_PER_WH
 from tangle.accounts import (
     Token,
     amount_at,
@@ -24,6 +25,9 @@ from tangle.transaction import MAX_INTEGER
 
 ENERGY: Final = "energy"
 """Name of the third total."""
+
+MAX_ENERGY_WH: Final = MAX_INTEGER // UENT_PER_WH
+"""Of all units together: what has tokens at par within the ledger's integers."""
 
 SHORTAGE: Final = {
     Token.ENT: Reason.INSUFFICIENT_ENT,
@@ -93,9 +97,12 @@ def pay_locked(draft: Draft, token: Token, payer: Address, recipient: Address, a
     _add(draft, balance_key(token, recipient), amount)
 
 
-def change_energy(draft: Draft, change_wh: int) -> None:
-    """Count energy that units took in (positive) or that left them."""
+def change_energy(draft: Draft, change_wh: int) -> bool:
+    """Count energy that units took in, or that left them (negative); `False` beyond the range."""
+    if total_energy_wh(draft) + change_wh > MAX_ENERGY_WH:
+        return False
     _add(draft, total_key(ENERGY), change_wh)
+    return True
 
 
 def _key(token: Token, address: Address, side: Side) -> bytes:

@@ -8,8 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from energy.bank import banker
 from energy.locked import locked, total, total_energy_wh
-from energy.units import ENERGY, ENT, EUR, render
+from energy.members import voters
+from energy.parameters import parameters, render_parameter, value_of
+from energy.powerchain.records import StorageUnit, gap_of, session_at, unit_at
+from energy.units import ENERGY, ENT, EUR, RATE, render
 from tangle.accounts import Token, balance
 from tangle.address import Address, encode_address
 from tangle.errors import InvalidError
@@ -41,20 +45,52 @@ def ask(rows: RowReader, key: str, names: Names) -> Answer:
     """Return what the ledger says to one query key (ENERGY §8).
 
     Raises:
-        InvalidError: No such key, or a name that stands for nobody.
+        InvalidError: No such key, a name that stands for nobody, or for no storage unit where
+            one is asked for.
     """
     if key in _WHOLE:
         return _WHOLE[key](rows)
+    if key in _NAMED:
+        return _NAMED[key](rows, names)
     name, _, what = key.partition(".")
+    if name == "parameter":
+        return render_parameter(what, value_of(parameters(rows), what))
     if what in _OF_MEMBER:
         return _OF_MEMBER[what](rows, names.address(name))
+    if what in _OF_UNIT:
+        return _OF_UNIT[what](_unit(rows, names, name), names)
+    what, _, unit = what.partition(".")
+    if what == "session" and unit:
+        session = session_at(rows, names.address(unit), names.address(name))
+        return NOTHING if session is None else render(session.amount_uent, ENT)
     raise InvalidError(f"query {key!r}: there is no such key")
 
+
+def _unit(rows: RowReader, names: Names, name: str) -> StorageUnit:
+    unit = unit_at(rows, names.address(name))
+    if unit is None:
+        raise InvalidError(f"query: {name!r} is no storage unit")
+    return unit
+
+
+def _banker(rows: RowReader, names: Names) -> Answer:
+    address = banker(rows)
+    return NOTHING if address is None else names.name(address)
+
+
+NOTHING: Final = "none"
 
 _WHOLE: Final[Mapping[str, Callable[[RowReader], Answer]]] = {
     "total.ent": lambda rows: render(total(rows, Token.ENT), ENT),
     "total.eeuro": lambda rows: render(total(rows, Token.EEURO), EUR),
     "total.energy": lambda rows: render(total_energy_wh(rows), ENERGY),
+    "gap": lambda rows: render(gap_of(rows).gap_uent, ENT),
+    "rate": lambda rows: render(gap_of(rows).rate_ppm, RATE),
+}
+
+_NAMED: Final[Mapping[str, Callable[[RowReader, Names], Answer]]] = {
+    "voters": lambda rows, names: sorted(names.name(one) for one in voters(rows)),
+    "banker": _banker,
 }
 
 _OF_MEMBER: Final[Mapping[str, Callable[[RowReader, Address], Answer]]] = {
@@ -62,4 +98,10 @@ _OF_MEMBER: Final[Mapping[str, Callable[[RowReader, Address], Answer]]] = {
     "ent_locked": lambda rows, one: render(locked(rows, Token.ENT, one), ENT),
     "eeuro": lambda rows, one: render(balance(rows, Token.EEURO, one), EUR),
     "eeuro_locked": lambda rows, one: render(locked(rows, Token.EEURO, one), EUR),
+}
+
+_OF_UNIT: Final[Mapping[str, Callable[[StorageUnit, Names], Answer]]] = {
+    "energy": lambda unit, _: render(unit.stored_wh, ENERGY),
+    "free": lambda unit, _: render(unit.free_wh, ENERGY),
+    "owner": lambda unit, names: names.name(unit.owner),
 }

@@ -39,6 +39,18 @@ class Reason(StrEnum):
     DEVICE_KNOWN = "DEVICE_KNOWN"
     BAD_PROOF = "BAD_PROOF"
     TOO_MANY_VOTES = "TOO_MANY_VOTES"
+    UNKNOWN_MEMBER = "UNKNOWN_MEMBER"
+    NOT_A_UNIT = "NOT_A_UNIT"
+    SESSION_EXISTS = "SESSION_EXISTS"
+    NO_SESSION = "NO_SESSION"
+    INSUFFICIENT_ENERGY = "INSUFFICIENT_ENERGY"
+    UNIT_FULL = "UNIT_FULL"
+    UNIT_EMPTY = "UNIT_EMPTY"
+    """No refusal: a remark on an applied report of more than the unit held."""
+
+    DUPLICATE_REPORT = "DUPLICATE_REPORT"
+    LAST_VOTER = "LAST_VOTER"
+    NO_SUCH_ACT = "NO_SUCH_ACT"
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):

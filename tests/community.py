@@ -6,8 +6,10 @@ from functools import cache
 from typing import Final
 
 from access.device import CONTRACT as DEVICE
-from energy.governance import CONTRACT as GOVERNANCE
+from energy.bank import CONTRACT as BANK
+from energy.governance.contract import CONTRACT as GOVERNANCE
 from energy.market.contract import CONTRACT as MARKET
+from energy.powerchain.contract import CONTRACT as ENERGY
 from energy.transfer import CONTRACT as TRANSFER
 from energy.transfer import TransferEeuro, transfer_operation
 from tangle.address import Address, address_of
@@ -33,7 +35,7 @@ from tangle.transaction import (
 from tangle.verification import Verified, parse
 from tangle.work import find_nonce, required_bits
 
-CONTRACTS: Final = by_name(TRANSFER, DEVICE, GOVERNANCE, MARKET)
+CONTRACTS: Final = by_name(TRANSFER, DEVICE, GOVERNANCE, ENERGY, BANK, MARKET)
 NO_WORK: Final = Parameters(work_per_byte=0)
 COINS_UEUR: Final = 1_000_000
 NOTE: Final = Data("test", b"")

@@ -32,7 +32,7 @@ from api.http.problems import problem_of
 from api.http.stream import StreamEvent
 from api.settings.config import KINDS
 from edge.frames import Body
-from energy.governance import Act, Vote
+from energy.governance.acts import Act, Vote
 from energy.market.contract import MarketCall
 from energy.transfer import Transfer
 from tangle import errors

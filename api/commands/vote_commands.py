@@ -20,7 +20,8 @@ from api.terminal.options import (
     typer_app,
 )
 from api.terminal.talk import put, put_json, say
-from energy.governance import CoordinatorKeysAct, Vote, vote_operation
+from energy.governance.acts import CoordinatorKeysAct, Vote
+from energy.governance.contract import vote_operation
 from tangle.keys import KEY_SIZE, PublicKey
 
 app = typer_app("What voters decide.")

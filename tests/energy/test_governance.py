@@ -7,12 +7,11 @@ import pytest
 
 from coordinator.issuer import Issue, Issuer, Unnamed
 from coordinator.lock import first_lock
-from energy.governance import (
+from energy.governance.acts import CoordinatorKeysAct, Vote
+from energy.governance.contract import (
     CONTRACT,
     LAPSE_MS,
     MAX_OPEN_VOTES,
-    CoordinatorKeysAct,
-    Vote,
     apply_governance,
     end_votes,
     open_votes,

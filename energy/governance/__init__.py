@@ -1,0 +1,1 @@
+"""What the voters of a community decide together. Pure."""

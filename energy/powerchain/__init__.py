@@ -1,0 +1,1 @@
+"""PowerChain: tokens for stored energy, and what keeps the two equal. Pure."""
