@@ -4,11 +4,12 @@ from typing import Final
 
 from access.device import CONTRACT as DEVICE
 from energy.bank import CONTRACT as BANK
+from energy.ctt.contract import CONTRACT as CTT
 from energy.governance.contract import CONTRACT as GOVERNANCE
 from energy.market.contract import CONTRACT as MARKET
 from energy.powerchain.contract import CONTRACT as ENERGY
 from energy.transfer import CONTRACT as TRANSFER
 from tangle.contracts import Contracts, by_name
 
-CONTRACTS: Final[Contracts] = by_name(TRANSFER, DEVICE, GOVERNANCE, ENERGY, BANK, MARKET)
+CONTRACTS: Final[Contracts] = by_name(TRANSFER, DEVICE, GOVERNANCE, ENERGY, BANK, MARKET, CTT)
 """What this version of the protocol runs."""

@@ -51,6 +51,12 @@ class Reason(StrEnum):
     DUPLICATE_REPORT = "DUPLICATE_REPORT"
     LAST_VOTER = "LAST_VOTER"
     NO_SUCH_ACT = "NO_SUCH_ACT"
+    SUPPLY_CAP = "SUPPLY_CAP"
+    CAPACITY = "CAPACITY"
+    ON_SALE = "ON_SALE"
+    NOT_ON_SALE = "NOT_ON_SALE"
+    PRICE_MOVED = "PRICE_MOVED"
+    NOT_CONFIRMED = "NOT_CONFIRMED"
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):

@@ -7,6 +7,7 @@ from typing import Final
 
 from access.device import CONTRACT as DEVICE
 from energy.bank import CONTRACT as BANK
+from energy.ctt.contract import CONTRACT as CTT
 from energy.governance.contract import CONTRACT as GOVERNANCE
 from energy.market.contract import CONTRACT as MARKET
 from energy.powerchain.contract import CONTRACT as ENERGY
@@ -35,7 +36,7 @@ from tangle.transaction import (
 from tangle.verification import Verified, parse
 from tangle.work import find_nonce, required_bits
 
-CONTRACTS: Final = by_name(TRANSFER, DEVICE, GOVERNANCE, ENERGY, BANK, MARKET)
+CONTRACTS: Final = by_name(TRANSFER, DEVICE, GOVERNANCE, ENERGY, BANK, MARKET, CTT)
 NO_WORK: Final = Parameters(work_per_byte=0)
 COINS_UEUR: Final = 1_000_000
 NOTE: Final = Data("test", b"")

@@ -32,6 +32,7 @@ from api.http.problems import problem_of
 from api.http.stream import StreamEvent
 from api.settings.config import KINDS
 from edge.frames import Body
+from energy.ctt.calls import CttCall
 from energy.governance.acts import Act, Vote
 from energy.market.contract import MarketCall
 from energy.transfer import Transfer
@@ -214,7 +215,7 @@ def test_states_reasons_and_tags_are_those_of_the_code() -> None:
     assert {str(reason) for reason in Reason} == {name for name in rows if name.isupper()} - {
         name for name, _, _ in _LIMIT.findall(text)
     }
-    for union in (Payload, Witness, Body, Transfer, Register, Vote, Act, MarketCall):
+    for union in (Payload, Witness, Body, Transfer, Register, Vote, Act, MarketCall, CttCall):
         assert tags(union) <= rows
 
 

@@ -1,0 +1,1 @@
+"""CTT: rechargeable energy accounts of fixed capacity, numbered, owned and sold."""

@@ -1,0 +1,120 @@
+"""Energy on tokens, as confirmed meters report it: charged and depleted in order of number."""
+
+from typing import Final
+
+import msgspec
+
+from energy.ctt.calls import Consume, Recharge
+from energy.ctt.rows import (
+    CttMeter,
+    account,
+    account_key,
+    account_row,
+    ctt_meter,
+    meter_key,
+    token,
+    token_key,
+    tokens_of,
+)
+from energy.ctt.trading import change_available
+from tangle.address import Address
+from tangle.codec import encode
+from tangle.contracts import Changed, Context
+from tangle.outcomes import Event, Reason
+from tangle.rows import Draft, RowReader
+from tangle.transaction import MAX_INTEGER
+
+MAX_TOUCHED: Final = 1_000
+"""Tokens of one member that one report may change: the work of an operation has an end."""
+
+
+def recharge(rows: RowReader, call: Recharge, context: Context) -> Changed | Reason:
+    """Charge the prosumer's tokens, in order of number, each up to its capacity.
+
+    Returns:
+        The changed rows, with the amount that fits nowhere in the event (`refused_wh`); or
+        `NOT_CONFIRMED`, `DUPLICATE_REPORT`, `TOO_SMALL`, `CAPACITY` if nothing fits at all.
+    """
+    meter = _reporter(rows, call, context)
+    if isinstance(meter, Reason):
+        return meter
+    draft, prosumer = Draft(rows), Address(meter.prosumer)
+    left_wh = _spread(draft, prosumer, call.energy_wh, is_charge=True)
+    if left_wh == call.energy_wh:
+        return Reason.CAPACITY
+    _count_report(draft, context.address, meter, call.report)
+    change_available(draft, prosumer, call.energy_wh - left_wh)
+    event = Event(
+        "ctt.recharged",
+        (
+            ("prosumer", prosumer),
+            ("energy_wh", call.energy_wh - left_wh),
+            ("refused_wh", left_wh),
+        ),
+    )
+    return Changed(draft.changes, (event,))
+
+
+def consume(rows: RowReader, call: Consume, context: Context) -> Changed | Reason:
+    """Deplete the prosumer's tokens, in order of number, and count what none of them covers.
+
+    Returns:
+        The changed rows; or `NOT_CONFIRMED`, `DUPLICATE_REPORT`, `TOO_SMALL`, `OUT_OF_RANGE`
+        if what is uncovered in all would leave the range of integers.
+    """
+    meter = _reporter(rows, call, context)
+    if isinstance(meter, Reason):
+        return meter
+    draft, prosumer = Draft(rows), Address(meter.prosumer)
+    left_wh = _spread(draft, prosumer, call.energy_wh, is_charge=False)
+    _count_report(draft, context.address, meter, call.report)
+    change_available(draft, prosumer, left_wh - call.energy_wh)
+    if left_wh:
+        held = account(draft, prosumer)
+        if held.uncovered_wh + left_wh > MAX_INTEGER:
+            return Reason.OUT_OF_RANGE
+        after = msgspec.structs.replace(held, uncovered_wh=held.uncovered_wh + left_wh)
+        draft.put({account_key(prosumer): account_row(after)})
+    event = Event(
+        "ctt.consumed",
+        (
+            ("prosumer", prosumer),
+            ("energy_wh", call.energy_wh - left_wh),
+            ("uncovered_wh", left_wh),
+        ),
+    )
+    return Changed(draft.changes, (event,))
+
+
+def _reporter(rows: RowReader, call: Recharge | Consume, context: Context) -> CttMeter | Reason:
+    """Return the confirmed meter that issued a report which counts."""
+    meter = ctt_meter(rows, context.address)
+    if meter is None:
+        return Reason.NOT_CONFIRMED
+    if call.report is not None and call.report < meter.next_report:
+        return Reason.DUPLICATE_REPORT
+    return meter if call.energy_wh else Reason.TOO_SMALL
+
+
+def _count_report(draft: Draft, address: Address, meter: CttMeter, report: int | None) -> None:
+    number = meter.next_report if report is None else report
+    draft.put({meter_key(address): encode(CttMeter(meter.prosumer, number + 1))})
+
+
+def _spread(draft: Draft, owner: Address, energy_wh: int, *, is_charge: bool) -> int:
+    """Charge or deplete an owner's tokens that are not on sale; return what found no place."""
+    left_wh, touched = energy_wh, 0
+    for number in tokens_of(draft, owner):
+        if not left_wh or touched == MAX_TOUCHED:
+            break
+        one = token(draft, number)
+        assert one is not None, f"the index names token {number}, which is not there"
+        room_wh = one.capacity_wh - one.energy_wh if is_charge else one.energy_wh
+        part_wh = min(left_wh, room_wh)
+        if one.sale is not None or not part_wh:
+            continue
+        after_wh = one.energy_wh + (part_wh if is_charge else -part_wh)
+        draft.put({token_key(number): encode(msgspec.structs.replace(one, energy_wh=after_wh))})
+        left_wh -= part_wh
+        touched += 1
+    return left_wh
