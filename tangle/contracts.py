@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+import msgspec
+
 from tangle.address import Address
 from tangle.keys import PublicKey
 from tangle.outcomes import Event, Reason
@@ -17,8 +19,7 @@ from tangle.transaction import TransactionId
 CallT = TypeVar("CallT")
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(msgspec.Struct, frozen=True, gc=False):
     """All that a contract may know beside the rows and the call."""
 
     issuer: PublicKey
@@ -37,8 +38,7 @@ class Context:
     operations came first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
+class Changed(msgspec.Struct, frozen=True, gc=False):
     """What an operation does to the ledger."""
 
     changes: Mapping[bytes, bytes | None]

@@ -4,9 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from tangle.accounts import (
     genesis_rows,
-    identity,
+    identity_key,
     sequence_row,
     sequence_window,
 )
@@ -65,8 +67,7 @@ class LedgerRules:
     """Whether a key that nobody registered may issue."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, gc=False):
     """Where in the order of the ledger a transaction stands."""
 
     index: int
@@ -150,7 +151,7 @@ def apply_transaction(
     if isinstance(transaction.payload, Milestone):
         return NoValue()
     address = address_of(transaction.issuer)
-    if not rules.is_open and identity(draft, address) is None:
+    if not rules.is_open and draft.get(identity_key(address)) is None:
         return Ignored(Reason.ISSUER_UNKNOWN)
     window = use(sequence_window(draft, address), transaction.sequence)
     if isinstance(window, Reason):

@@ -1,7 +1,8 @@
 """What can become of a transaction: its state, and why an operation was refused."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 
 class State(StrEnum):
@@ -58,8 +59,7 @@ class Reason(StrEnum):
     NOT_CONFIRMED = "NOT_CONFIRMED"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True, gc=False):
     """What a contract reports of an applied operation, for people and streams."""
 
     name: str
@@ -70,20 +70,17 @@ class Event:
     costs more than the operation."""
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(msgspec.Struct, frozen=True, gc=False):
     """Referenced, and it changed the ledger."""
 
     events: tuple[Event, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class NoValue:
+class NoValue(msgspec.Struct, frozen=True, gc=False):
     """Referenced; it carries only data."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ignored:
+class Ignored(msgspec.Struct, frozen=True, gc=False):
     """Referenced; a rule refused it, and nothing but its sequence number changed."""
 
     reason: Reason

@@ -1,7 +1,8 @@
 """The ledger state: one set of rows, key bytes to value bytes, and drafts of changes to it."""
 
 from collections.abc import Iterator, Mapping
-from typing import Protocol
+from enum import Enum
+from typing import Final, Protocol
 
 from tangle.ordered_keys import OrderedKeys
 
@@ -68,6 +69,15 @@ class Rows:
             self._rows[key] = value
 
 
+class _Untouched(Enum):
+    """Stands for a row that a draft says nothing of, where `None` says that it is gone."""
+
+    ROW = "row"
+
+
+_UNTOUCHED: Final = _Untouched.ROW
+
+
 class Draft:
     """Changes on top of rows that stay as they are: what a milestone is computed on.
 
@@ -78,18 +88,23 @@ class Draft:
 
     def __init__(self, below: RowReader) -> None:
         self._below = below
+        self._own: dict[bytes, bytes | None] = {}
+        """Values by key as last put, even those that are as below."""
+
         self._keys: OrderedKeys | None = None
         self._has_other_keys = False
-        """Whether it ever had keys that differ from those below, while `_keys` is not made."""
+        """Whether keys were ever added or taken away, while `_keys` is not made."""
 
-        self.changes: dict[bytes, bytes | None] = {}
+    @property
+    def changes(self) -> dict[bytes, bytes | None]:
         """New values by key; `None` for a row that is gone. Exactly what differs from below."""
+        below = self._below.get
+        return {key: value for key, value in self._own.items() if below(key) != value}
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value of a row as the draft has it."""
-        if key in self.changes:
-            return self.changes[key]
-        return self._below.get(key)
+        value = self._own.get(key, _UNTOUCHED)
+        return self._below.get(key) if value is _UNTOUCHED else value
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Yield the rows whose keys start with `prefix`, in ascending order of key.
@@ -112,22 +127,21 @@ class Draft:
         return self._ordered().fork()
 
     def put(self, changes: Mapping[bytes, bytes | None]) -> None:
-        """Take over changes; a value equal to the one below is no change."""
+        """Take over changes."""
+        own, below, keys = self._own, self._below.get, self._keys
         for key, value in changes.items():
-            base = self._below.get(key)
-            if self._keys is None:
-                if (value is None) != (base is None):
-                    self._has_other_keys = True
+            before = own.get(key, _UNTOUCHED)
+            if before is _UNTOUCHED:
+                before = below(key)
+            own[key] = value
+            if (before is None) == (value is None):
+                continue
+            if keys is None:
+                self._has_other_keys = True
+            elif value is None:
+                keys.remove(key)
             else:
-                before = self.changes.get(key, base)
-                if value is None and before is not None:
-                    self._keys.remove(key)
-                elif value is not None and before is None:
-                    self._keys.add(key)
-            if value == base:
-                self.changes.pop(key, None)
-            else:
-                self.changes[key] = value
+                keys.add(key)
 
     def _ordered(self) -> OrderedKeys:
         """Return the keys of this draft in an order of its own."""

@@ -53,15 +53,13 @@ class StateProof(msgspec.Struct, frozen=True, array_like=True):
 _decoder: Final = Decoder(StateProof, "state proof", MAX_PROOF_SIZE)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Leaf:
+class _Leaf(msgspec.Struct, frozen=True, eq=False, gc=False):
     hash: bytes
     key_hash: bytes
     value_hash: bytes
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class _Inner:
+class _Inner(msgspec.Struct, frozen=True, eq=False, gc=False):
     hash: bytes
     left: "_Leaf | _Inner | None"
     right: "_Leaf | _Inner | None"

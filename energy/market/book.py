@@ -34,7 +34,7 @@ _MAX_ROW_SIZE: Final = 512
 _TIME_SIZE: Final = 8
 
 
-class OrderPlace(msgspec.Struct, frozen=True, array_like=True):
+class OrderPlace(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Where in the book an order stands: what its key says."""
 
     side: Side
@@ -48,7 +48,7 @@ class OrderPlace(msgspec.Struct, frozen=True, array_like=True):
     """In white-flag order within that milestone."""
 
 
-class Order(msgspec.Struct, frozen=True, array_like=True):
+class Order(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An open order, or what a newcomer wants."""
 
     order_id: TransactionIdField
@@ -135,7 +135,7 @@ def find_order(rows: RowReader, order_id: TransactionId) -> Order | None:
 def side_of_book(rows: RowReader, side: Side) -> Iterator[Order]:
     """Yield the open orders of a side, the best price first, then the oldest. Lazy."""
     for _, value in rows.scan(SELL_PREFIX if side == "sell" else BUY_PREFIX):
-        yield _orders.decode(value)
+        yield _orders.decode_own(value)
 
 
 def expired_orders(rows: RowReader, timestamp_ms: int) -> Iterator[Order]:
@@ -172,6 +172,6 @@ def decode_row(key: bytes, value: bytes) -> msgspec.Struct | None:
 
 
 def _at_place(rows: RowReader, place: bytes) -> Order:
-    value = rows.get(book_key(_places.decode(place)))
+    value = rows.get(book_key(_places.decode_own(place)))
     assert value is not None, f"an order is in an index and not in the book, at {place.hex()}"
-    return _orders.decode(value)
+    return _orders.decode_own(value)

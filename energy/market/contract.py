@@ -23,7 +23,7 @@ from energy.market.book import (
 )
 from energy.market.matching import Fill, Matched, match_newcomer
 from energy.market.pricing import LOT_UENT, MIN_PRICE_UEUR, locked_for, pricing
-from energy.market.trades import Trade, trade_event
+from energy.market.trades import traded
 from tangle.accounts import Token, amount_at, balance, balance_key, balance_row, locked_key
 from tangle.address import Address
 from tangle.codec import Decoder, encode
@@ -145,46 +145,54 @@ def _settled(rows: RowReader, newcomer: Order, matched: Matched) -> Changed:
         changes.update(without_order(order))
         _release(moves, order)
         events.append(_order_event("market.expired", order))
-    _bind(moves, newcomer)
     for fill in matched.fills:
-        rest = _after(fill.resting, fill.amount_uent)
+        rest = _rest(fill.resting, fill.resting.left_uent - fill.amount_uent)
         changes.update(with_rest(rest) if rest.left_uent else without_order(rest))
-        _trade(moves, newcomer, fill)
-        events.append(trade_event(_trade_of(newcomer, fill)))
-        newcomer = _after(newcomer, fill.amount_uent)
-    if matched.met_itself:
-        _release(moves, newcomer)
-        events.append(_order_event("market.cancelled", newcomer))
-    elif newcomer.left_uent:
-        changes.update(with_order(newcomer))
-        events.append(_order_event("market.posted", newcomer))
-    return Changed({**changes, **_moved(rows, moves)}, tuple(events))
+        _move_resting(moves, fill)
+        events.append(traded(newcomer, fill))
+    rest = _rest(newcomer, 0 if matched.met_itself else matched.left_uent)
+    _move_newcomer(moves, newcomer, matched, rest)
+    if rest.left_uent:
+        changes.update(with_order(rest))
+        events.append(_order_event("market.posted", rest))
+    elif matched.met_itself:
+        events.append(_order_event("market.cancelled", _rest(newcomer, matched.left_uent)))
+    changes.update(_moved(rows, moves))
+    return Changed(changes, tuple(events))
 
 
-def _after(order: Order, traded_uent: int) -> Order:
-    left_uent = order.left_uent - traded_uent
+def _rest(order: Order, left_uent: int) -> Order:
     return Order(order.order_id, order.owner, order.place, left_uent, order.expires_at_ms)
 
 
-def _trade(moves: _Moves, newcomer: Order, fill: Fill) -> None:
-    """Move both sides of a fill, and set free what the buyer locked beyond its price."""
-    is_buy = newcomer.place.side == "buy"
-    bid, ask = (newcomer, fill.resting) if is_buy else (fill.resting, newcomer)
-    price_ueur = bid.place.price_ueur
-    released_ueur = locked_for(bid.left_uent, price_ueur) - locked_for(
-        bid.left_uent - fill.amount_uent, price_ueur
+def _move_resting(moves: _Moves, fill: Fill) -> None:
+    """Move what a fill takes from the order that was there, and what it brings its owner."""
+    resting, price_ueur = fill.resting, fill.resting.place.price_ueur
+    if resting.place.side == "sell":
+        moves[locked_key(Token.ENT, resting.owner)] -= fill.amount_uent
+        moves[balance_key(Token.EEURO, resting.owner)] += fill.paid_ueur
+        return
+    released_ueur = locked_for(resting.left_uent, price_ueur) - locked_for(
+        resting.left_uent - fill.amount_uent, price_ueur
     )
-    moves[locked_key(Token.EEURO, bid.owner)] -= released_ueur
-    moves[balance_key(Token.EEURO, bid.owner)] += released_ueur - fill.paid_ueur
-    moves[balance_key(Token.EEURO, ask.owner)] += fill.paid_ueur
-    moves[locked_key(Token.ENT, ask.owner)] -= fill.amount_uent
-    moves[balance_key(Token.ENT, bid.owner)] += fill.amount_uent
+    moves[locked_key(Token.EEURO, resting.owner)] -= released_ueur
+    moves[balance_key(Token.EEURO, resting.owner)] += released_ueur - fill.paid_ueur
+    moves[balance_key(Token.ENT, resting.owner)] += fill.amount_uent
 
 
-def _bind(moves: _Moves, order: Order) -> None:
-    token, amount = locked_by(order)
-    moves[balance_key(token, order.owner)] -= amount
-    moves[locked_key(token, order.owner)] += amount
+def _move_newcomer(moves: _Moves, newcomer: Order, matched: Matched, rest: Order) -> None:
+    """Move what all its trades take from a newcomer and bring it, and lock what it leaves open.
+
+    Its surplus needs no release: it was never locked longer than this one operation.
+    """
+    traded_uent = newcomer.left_uent - matched.left_uent
+    paid_ueur = sum(fill.paid_ueur for fill in matched.fills)
+    token, locked = locked_by(rest)
+    is_sell, owner = token is Token.ENT, newcomer.owner
+    moves[balance_key(token, owner)] -= locked + (traded_uent if is_sell else paid_ueur)
+    moves[locked_key(token, owner)] += locked
+    other = Token.EEURO if is_sell else Token.ENT
+    moves[balance_key(other, owner)] += paid_ueur if is_sell else traded_uent
 
 
 def _release(moves: _Moves, order: Order) -> None:
@@ -196,20 +204,6 @@ def _release(moves: _Moves, order: Order) -> None:
 def _moved(rows: RowReader, moves: _Moves) -> Mapping[bytes, bytes | None]:
     """Return the balances and locks after moves, each row written once."""
     return {key: balance_row(amount_at(rows, key) + by) for key, by in moves.items() if by}
-
-
-def _trade_of(newcomer: Order, fill: Fill) -> Trade:
-    is_buy = newcomer.place.side == "buy"
-    bid, ask = (newcomer, fill.resting) if is_buy else (fill.resting, newcomer)
-    return Trade(
-        bid.owner,
-        ask.owner,
-        bid.order_id.hex(),
-        ask.order_id.hex(),
-        fill.amount_uent,
-        fill.price_ueur,
-        fill.paid_ueur,
-    )
 
 
 def _order_event(name: str, order: Order) -> Event:

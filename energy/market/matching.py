@@ -1,13 +1,14 @@
 """The matching of one newcomer with the book: price, then time (ENERGY §5)."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+
+import msgspec
 
 from energy.market.book import Order, has_expired
 from energy.market.pricing import Pricing, paid, trade_price
 
 
-class Fill(NamedTuple):
+class Fill(msgspec.Struct, frozen=True, gc=False):
     """One trade of a newcomer with an order that was there."""
 
     resting: Order
@@ -18,7 +19,7 @@ class Fill(NamedTuple):
     paid_ueur: int
 
 
-class Matched(NamedTuple):
+class Matched(msgspec.Struct, frozen=True, gc=False):
     """What becomes of a newcomer and of those it met."""
 
     fills: tuple[Fill, ...]
@@ -47,10 +48,12 @@ def match_newcomer(
         timestamp_ms: Ledger time of the milestone.
     """
     left_uent = newcomer.left_uent
+    is_buy, limit_ueur = newcomer.place.side == "buy", newcomer.place.price_ueur
     fills: list[Fill] = []
     expired: list[Order] = []
     for resting in opposite:
-        if not _do_meet(newcomer, resting):
+        there_ueur = resting.place.price_ueur
+        if there_ueur > limit_ueur if is_buy else there_ueur < limit_ueur:
             break
         if has_expired(resting, timestamp_ms):
             expired.append(resting)
@@ -58,22 +61,10 @@ def match_newcomer(
         if resting.owner == newcomer.owner:
             return Matched(tuple(fills), left_uent, met_itself=True, expired=tuple(expired))
         amount_uent = min(left_uent, resting.left_uent)
-        price_ueur = _price(rule, newcomer, resting)
+        bid_ueur, ask_ueur = (limit_ueur, there_ueur) if is_buy else (there_ueur, limit_ueur)
+        price_ueur = trade_price(rule, there_ueur, bid_ueur, ask_ueur)
         fills.append(Fill(resting, amount_uent, price_ueur, paid(amount_uent, price_ueur)))
         left_uent -= amount_uent
         if not left_uent:
             break
     return Matched(tuple(fills), left_uent, met_itself=False, expired=tuple(expired))
-
-
-def _do_meet(newcomer: Order, resting: Order) -> bool:
-    if newcomer.place.side == "buy":
-        return resting.place.price_ueur <= newcomer.place.price_ueur
-    return resting.place.price_ueur >= newcomer.place.price_ueur
-
-
-def _price(rule: Pricing, newcomer: Order, resting: Order) -> int:
-    there, here = resting.place.price_ueur, newcomer.place.price_ueur
-    if newcomer.place.side == "buy":
-        return trade_price(rule, there, bid_ueur=here, ask_ueur=there)
-    return trade_price(rule, there, bid_ueur=there, ask_ueur=here)

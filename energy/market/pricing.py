@@ -6,6 +6,8 @@ All in integers: µENT, µEUR, and prices in µEUR per ENT.
 from enum import StrEnum
 from typing import Final
 
+from energy.parameters import TRADE_PRICES, parameters
+from energy.units import UENT_PER_ENT
 from tangle.rows import RowReader
 
 LOT_UENT: Final = 1_000
@@ -13,10 +15,6 @@ LOT_UENT: Final = 1_000
 
 MIN_PRICE_UEUR: Final = 1_000
 """Per ENT: 0.001 eEuro. One lot at this price costs exactly 1 µEUR."""
-
-UENT_PER_ENT: Final = 1_000_000
-PRICING_KEY: Final = b"market/pricing"
-"""Row that names the rule; the default holds while there is none."""
 
 
 class Pricing(StrEnum):
@@ -32,15 +30,12 @@ class Pricing(StrEnum):
     """The seller's (PowerChain thesis, 6.5)."""
 
 
+_BY_INDEX: Final = tuple(Pricing(name) for name in TRADE_PRICES)
+
+
 def pricing(rows: RowReader) -> Pricing:
-    """Return the rule of this network."""
-    value = rows.get(PRICING_KEY)
-    return Pricing.RESTING if value is None else Pricing(value.decode("ascii"))
-
-
-def pricing_row(rule: Pricing) -> tuple[bytes, bytes | None]:
-    """Return key and value of the row that names a rule; the default needs none."""
-    return PRICING_KEY, None if rule is Pricing.RESTING else rule.encode("ascii")
+    """Return the rule of this network: its parameter `trade_price`."""
+    return _BY_INDEX[parameters(rows).trade_price]
 
 
 def trade_price(rule: Pricing, resting_ueur: int, bid_ueur: int, ask_ueur: int) -> int:

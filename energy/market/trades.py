@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Final, NamedTuple
 
+from energy.market.book import Order
+from energy.market.matching import Fill
 from tangle.address import Address
 from tangle.outcomes import Event
 
@@ -40,14 +42,28 @@ class Candle(NamedTuple):
     trades: int
 
 
-def trade_event(trade: Trade) -> Event:
+def traded(newcomer: Order, fill: Fill) -> Event:
     """Return what the contract reports of a trade."""
-    return Event(TRADED, tuple(zip(Trade._fields, trade, strict=True)))
+    resting = fill.resting
+    is_buy = newcomer.place.side == "buy"
+    bid, ask = (newcomer, resting) if is_buy else (resting, newcomer)
+    return Event(
+        TRADED,
+        (
+            ("buyer", bid.owner),
+            ("seller", ask.owner),
+            ("buy_order", bid.order_id.hex()),
+            ("sell_order", ask.order_id.hex()),
+            ("amount_uent", fill.amount_uent),
+            ("price_ueur", fill.price_ueur),
+            ("paid_ueur", fill.paid_ueur),
+        ),
+    )
 
 
 def trades_of(events: Iterable[Event]) -> list[Trade]:
     """Return the trades among the events of an operation, in their order."""
-    return [Trade(**dict(one.fields)) for one in events if one.name == TRADED]  # type: ignore[arg-type] # the fields are those that `trade_event` wrote
+    return [Trade(**dict(one.fields)) for one in events if one.name == TRADED]  # type: ignore[arg-type] # the fields are those that `traded` wrote
 
 
 def candles(trades: Iterable[tuple[int, Trade]], span_ms: int) -> list[Candle]:

@@ -7,12 +7,10 @@ from energy.market.contract import CONTRACT, Buy, Cancel, MarketCall, Sell, mark
 from energy.market.pricing import (
     LOT_UENT,
     MIN_PRICE_UEUR,
-    PRICING_KEY,
     Pricing,
     locked_for,
     paid,
     pricing,
-    pricing_row,
 )
 from energy.market.trades import Candle, Trade, candles
 from tangle.accounts import Token
@@ -292,13 +290,11 @@ def test_every_row_of_the_book_says_what_it_is() -> None:
     assert decode_row(b"balance/ent/", b"") is None
 
 
-def test_the_pricing_rule_is_a_row_but_for_the_default() -> None:
-    for rule in Pricing:
-        key, value = pricing_row(rule)
-        rows = Rows({} if value is None else {key: value})
+def test_the_pricing_rule_is_a_parameter_and_the_default_is_the_resting_order() -> None:
+    rules = [pricing(Market(rule=one).rows) for one in Pricing]
 
-        assert pricing(rows) is rule
-        assert (PRICING_KEY, value is None) == (key, rule is Pricing.RESTING)
+    assert rules == [Pricing.RESTING, Pricing.MID, Pricing.ASK]
+    assert pricing(Rows({})) is Pricing.RESTING
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ from typing import Final
 from energy.locked import locked
 from energy.market.book import Order, Side, side_of_book
 from energy.market.contract import Buy, Cancel, MarketCall, Sell, apply_market, end_market
-from energy.market.pricing import Pricing, pricing_row
+from energy.market.pricing import Pricing
 from energy.market.trades import Trade, trades_of
+from energy.parameters import PARAMETERS_KEY, TRADE_PRICES, EnergyParameters, parameters_row
 from tangle.accounts import Token, balance, balance_key, balance_row
 from tangle.address import address_of
 from tangle.contracts import Changed, Context
@@ -37,7 +38,8 @@ class Market:
     ) -> None:
         held = {balance_key(Token.ENT, one): balance_row(ent) for one in MEMBERS}
         held |= {balance_key(Token.EEURO, one): balance_row(eeuro) for one in MEMBERS}
-        held.update([pricing_row(rule)])
+        index = TRADE_PRICES.index(rule)
+        held[PARAMETERS_KEY] = parameters_row(EnergyParameters(trade_price=index))
         self.rows = Draft(Rows({key: value for key, value in held.items() if value is not None}))
         self.index = 1
         self.timestamp_ms = START_MS
