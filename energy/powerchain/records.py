@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from energy.locked import total, total_energy_wh
-from energy.powerchain.gap import CLOSED, Gap
+from energy.powerchain.gap import Gap
 from energy.units import UENT_PER_WH
 from tangle.accounts import NO_ADDRESS, Token
 from tangle.address import Address, AddressField
@@ -192,7 +192,7 @@ def gap_of(rows: RowReader) -> Gap:
     """Return where tokens and energy stand: the totals say the gap, a row the rate."""
     gap_uent = total(rows, Token.ENT) - UENT_PER_WH * total_energy_wh(rows)
     value = rows.get(RATE_KEY)
-    return CLOSED if value is None else Gap(gap_uent, _rates.decode(value).rate_ppm)
+    return Gap(gap_uent, 0 if value is None else _rates.decode(value).rate_ppm)
 
 
 def put_rate(draft: Draft, gap: Gap) -> None:
