@@ -5,7 +5,6 @@ their shortest form; there are no floats, no maps and no trailing bytes. What de
 not encode to the very same bytes is refused, so a meaning never has two ids.
 """
 
-from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -29,9 +28,6 @@ class Decoder(Generic[T]):
         self._decoder = msgspec.msgpack.Decoder(kind)
         self._name = name
         self._max_size = max_size
-        self.decode_own: Callable[[bytes], T] = self._decoder.decode
-        """Parses what `encode` wrote here, or what a state root proved: rows of the ledger. Their
-        one spelling need not be checked with every operation."""
 
     def decode(self, data: bytes) -> T:
         """Return the value `data` spells.
