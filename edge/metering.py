@@ -284,7 +284,7 @@ class Metering:
             taken = reading_ranges(self._core.ledger.rows, device).taken
             last = None
             if device in meters:
-                data = self._journalled_reading(device, meters[device][1])
+                data = self._journalled_reading(device, meters[device][-1][1])
                 last = None if data is None else decode_reading(data)
             homed[device] = HomedDevice(enrolment.key, last, taken[-1].last + 1 if taken else 0)
         return homed
@@ -299,10 +299,10 @@ class Metering:
         is_homed = device in self.enrolments and device not in self._batched
         if not is_homed or identity(self._core.ledger.rows, device) is None:
             return
-        span = self._journal.meters().get(device)
-        if span is not None:
+        spans = self._journal.meters().get(device)
+        if spans is not None:
             taken = reading_ranges(self._core.ledger.rows, device)
-            self.batcher.restore_device(device, *span, taken, self._clock.wall_ms())
+            self.batcher.restore_device(device, spans, taken, self._clock.wall_ms())
             self._batched.add(device)
 
     def _restore(self) -> None:

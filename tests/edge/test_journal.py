@@ -177,7 +177,7 @@ def test_a_transaction_is_found_with_what_became_of_it(journal: Journal) -> None
 def test_milestones_are_found_by_index(journal: Journal) -> None:
     journal.commit(Batch(arrivals=(A, M1), confirmed=(confirmed(1, M1, A),)))
 
-    stored = StoredMilestone(1, M1.tx_id, 1_000, (1).to_bytes(32, "big"))
+    stored = StoredMilestone(1, M1.tx_id, 1_000, (1).to_bytes(32, "big"), 1)
     assert journal.milestone(1) == journal.latest_milestone() == stored
     assert journal.milestone(0) is None
     assert journal.milestone(2) is None
@@ -249,7 +249,7 @@ def test_readings_are_kept_in_order_by_device(journal: Journal) -> None:
     journal.commit(Batch(readings=(taken(7),)))
 
     with reopened(journal) as after:
-        assert after.meters() == {DEVICE: (5, 7), OTHER_DEVICE: (0, 0)}
+        assert after.meters() == {DEVICE: ((5, 7),), OTHER_DEVICE: ((0, 0),)}
         assert after.readings(DEVICE, 6, 9) == [taken(6), taken(7)]
         assert after.readings(OTHER_DEVICE, 0, 0) == [other]
         assert after.counts().readings == 4
