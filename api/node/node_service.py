@@ -354,7 +354,8 @@ class NodeApi:
         _, last = kept[-1]
         newest = open_sealed(self._sealing_key, journal.readings(device, last, last)[0])
         reading = decode_reading(newest.signed).reading
-        return JournalledReadings(size(kept), last, reading.import_wh, reading.export_wh)
+        count, lost = size(kept), last - kept[0][0] + 1 - size(kept)
+        return JournalledReadings(count, last, reading.import_wh, reading.export_wh, lost)
 
 
 def _device(

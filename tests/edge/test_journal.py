@@ -255,6 +255,25 @@ def test_readings_are_kept_in_order_by_device(journal: Journal) -> None:
         assert after.counts().readings == 4
 
 
+def test_a_reading_after_a_loss_begins_a_new_run(journal: Journal) -> None:
+    anew = TakenReading(DEVICE, 9, b"sealed 9", begins_anew=True)
+    journal.commit(Batch(readings=(taken(5), taken(6), anew, taken(10))))
+
+    with reopened(journal) as after:
+        assert after.meters() == {DEVICE: ((5, 6), (9, 10))}
+        assert [one.sequence for one in after.readings(DEVICE, 0, 20)] == [5, 6, 9, 10]
+        assert after.readings(DEVICE, 7, 8) == []
+        after.verify()
+
+
+@pytest.mark.parametrize("sequence", [4, 5, 6])
+def test_nothing_begins_anew_without_a_gap(journal: Journal, sequence: int) -> None:
+    journal.commit(Batch(readings=(taken(5),)))
+
+    with pytest.raises(AssertionError, match=f"{sequence} begins nothing after 5"):
+        journal.commit(Batch(readings=(replace(taken(sequence), begins_anew=True),)))
+
+
 def test_formed_batches_are_found_until_they_are_referenced(journal: Journal) -> None:
     first = FormedBatch(A.tx_id, DEVICE, 0, 3, 1)
     again = FormedBatch(B.tx_id, DEVICE, 0, 3, 1)
