@@ -36,7 +36,7 @@ def write_batch(connection: sqlite3.Connection, batch: Batch) -> None:
     for confirmed in batch.confirmed:
         _write_confirmed(connection, confirmed)
     if batch.halted is not None:
-        _put_meta(connection, "halted", encode_halted(batch.halted))
+        put_meta(connection, "halted", encode_halted(batch.halted))
     _write_readings(connection, batch.readings)
     _write_formed(connection, batch.formed)
     for name, value in batch.counters.items():
@@ -66,7 +66,7 @@ def write_genesis(
         rows: The state at index 0.
     """
     _insert(connection, "ledger", rows.items())
-    _put_meta(connection, "genesis", first)
+    put_meta(connection, "genesis", first)
 
 
 def write_start(connection: sqlite3.Connection, start: Start) -> None:
@@ -124,7 +124,8 @@ def _insert(connection: sqlite3.Connection, table: str, rows: Iterable[Row]) -> 
         connection.executemany(f"INSERT INTO {table} VALUES ({places})", stored)
 
 
-def _put_meta(connection: sqlite3.Connection, name: str, value: bytes) -> None:
+def put_meta(connection: sqlite3.Connection, name: str, value: bytes) -> None:
+    """Write a note under its name, whatever was there."""
     connection.execute(_SET_META, summed("meta", name, value))
 
 

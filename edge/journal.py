@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from edge.commits import set_counter, write_batch, write_genesis, write_start
+from edge.commits import put_meta, set_counter, write_batch, write_genesis, write_start
 from edge.entries import (
     AppliedBatch,
     Batch,
@@ -129,7 +129,7 @@ class Journal:
         any more: those with a parent referenced more than `reference_depth` milestones ago, or
         a parent left out itself. They stay in the journal.
         """
-        self._begin(genesis)
+        self.begin(genesis)
         latest = self.latest_milestone()
         index = 0 if latest is None else latest.index
         since = index - reference_depth
@@ -156,7 +156,7 @@ class Journal:
         Raises:
             ForeignStoreError: Something is here already: history is never replaced.
         """
-        self._begin(genesis)
+        self.begin(genesis)
         counts = self.counts()
         if counts.transactions or counts.milestones:
             raise ForeignStoreError(
@@ -428,7 +428,18 @@ class Journal:
                     raise MalformedBytesError(f"transaction {tx_id.hex()}: its bytes are not here")
             return joined
 
-    def _begin(self, genesis: Genesis) -> None:
+    def put_notes(self, notes: Iterable[tuple[str, bytes]]) -> None:
+        """Write notes that another journal of this node held, by name; durable."""
+        with self._storage.transaction() as connection:
+            for name, value in notes:
+                put_meta(connection, name, value)
+
+    def begin(self, genesis: Genesis) -> None:
+        """Write the rows of genesis, unless they are there.
+
+        Raises:
+            ForeignStoreError: The journal is of another genesis.
+        """
         found = self._storage.table("meta", "WHERE name = 'genesis'")
         first = entry_points(genesis)[0]
         if not found:

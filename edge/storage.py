@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from edge.faults import pass_point
+from edge.replacing import finish_replacing
 from edge.schema import OLDEST_VERSION, SCHEMA_VERSION, create, migrate, verify_schema
 from edge.sums import Row, verified
 from edge.sweep import sweep
@@ -84,6 +85,7 @@ class Storage:
 
         self._lock = lock_folder(folder)
         try:
+            _finish_replacing(self.path)
             with self.reported():
                 # Statements are grouped by `transaction` alone, never by the driver.
                 self._connection = sqlite3.connect(
@@ -229,6 +231,13 @@ class Storage:
             raise ForeignStoreError(
                 f"{self.path}: a journal of network {rows[0][1].hex()}, not of {network.hex()}"
             )
+
+
+def _finish_replacing(path: Path) -> None:
+    try:
+        finish_replacing(path)
+    except OSError as error:
+        raise StorageError(f"{path}: a restore cannot be finished: {error.strerror}") from error
 
 
 def _unheard(_: DamagedStoreError) -> None:
