@@ -36,6 +36,12 @@ POINTS: Final[Mapping[str, str]] = {
     "sequence.before": "a wallet's number is not noted",
     "sequence.written": "the number is noted and not synced",
     "sequence.after": "the number is noted and not used",
+    "backup.synced": "a backup is whole and checked, and has no name",
+    "backup.named": "a backup has its name, the folder is not synced",
+    "restore.copied": "another journal lies in the folder and is not its journal yet",
+    "restore.ready": "the other journal is to be the folder's, the old one is still there",
+    "restore.aside": "the old journal is moved aside, the other one has not its name",
+    "restore.named": "the other journal has its name, the folder is not synced",
 }
 """Every point, and what is true there."""
 

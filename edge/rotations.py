@@ -8,6 +8,7 @@ import sqlite3
 from typing import Final
 
 from edge.records import decode_rotation
+from edge.sums import summed
 from tangle.anchors import Rotation
 from tangle.codec import encode
 from tangle.verification import parse
@@ -16,12 +17,12 @@ _PREFIX: Final = "rotation/"
 _DIGITS: Final = 20
 """Of an index in a name: names sort as indexes do."""
 
-SELECT_ROTATIONS: Final = "SELECT value FROM meta WHERE name >= ? AND name < ? ORDER BY name"
+_SELECT: Final = "SELECT value FROM meta WHERE name >= ? AND name < ? ORDER BY name"
 """In order of index; see `names_below`."""
 
 
 def names_below(index: int | None = None) -> tuple[str, str]:
-    """Return what `SELECT_ROTATIONS` is given to find those under milestones before `index`."""
+    """Return between which names those lie that are under milestones before `index`."""
     return _PREFIX, f"{_PREFIX}:" if index is None else _name(index)  # ":" comes after "9"
 
 
@@ -32,13 +33,14 @@ def rotation_index(rotation: Rotation) -> int:
 
 def read_rotations(connection: sqlite3.Connection) -> tuple[Rotation, ...]:
     """Return all of a journal, in order of index. Raises `MalformedBytesError`."""
-    found = connection.execute(SELECT_ROTATIONS, names_below())
+    found = connection.execute(_SELECT, names_below())
     return tuple(decode_rotation(value) for (value,) in found)
 
 
 def write_rotation(connection: sqlite3.Connection, index: int, rotation: Rotation) -> None:
     """Write a change that the milestone of `index` made, within a transaction."""
-    connection.execute("INSERT INTO meta VALUES (?, ?)", (_name(index), encode(rotation)))
+    row = summed("meta", _name(index), encode(rotation))
+    connection.execute("INSERT INTO meta VALUES (?, ?, ?)", row)
 
 
 def _name(index: int) -> str:

@@ -248,6 +248,8 @@ class JournalledJson:
     through: int | None
     import_wh: int
     export_wh: int
+    lost: int
+    """Between the first and the newest: this node started from an older backup."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,12 +166,15 @@ class JournalledReadings:
 
     count: int
     through: int | None
-    """Highest sequence up to which none is missing; `None` before the first."""
+    """Newest sequence; `None` before the first."""
 
     import_wh: int
     """Register of the newest of them."""
 
     export_wh: int
+    lost: int
+    """Readings between the first and the newest that neither this node nor the meter has: this
+    node started from a backup that was older than they."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,7 +218,7 @@ def _identity_json(known: Identity) -> IdentityJson:
 
 
 def _journalled_json(kept: JournalledReadings) -> JournalledJson:
-    return JournalledJson(kept.count, kept.through, kept.import_wh, kept.export_wh)
+    return JournalledJson(kept.count, kept.through, kept.import_wh, kept.export_wh, kept.lost)
 
 
 def _milestone_payload_json(payload: Milestone) -> MilestonePayloadJson:

@@ -32,7 +32,7 @@ from edge.journal import Journal
 from edge.local_difficulty import LocalDifficulty
 from edge.sealing import open_sealed
 from edge.snapshots import FOLDER, SnapshotFile, list_snapshots
-from edge.spans import size
+from edge.spans import Spans, size
 from tangle.accounts import (
     IDENTITY_PREFIX,
     NO_ADDRESS,
@@ -347,14 +347,15 @@ class NodeApi:
         )
 
     def _journalled(
-        self, journal: Journal, device: Address, kept: tuple[int, int] | None
+        self, journal: Journal, device: Address, kept: Spans | None
     ) -> JournalledReadings | None:
         if kept is None or self._sealing_key is None:
             return None
-        first, last = kept
+        _, last = kept[-1]
         newest = open_sealed(self._sealing_key, journal.readings(device, last, last)[0])
         reading = decode_reading(newest.signed).reading
-        return JournalledReadings(last - first + 1, last, reading.import_wh, reading.export_wh)
+        count, lost = size(kept), last - kept[0][0] + 1 - size(kept)
+        return JournalledReadings(count, last, reading.import_wh, reading.export_wh, lost)
 
 
 def _device(

@@ -44,6 +44,7 @@ from tangle.snapshot import (
 from tests.community import member_key
 from tests.edge.history import Silence, extend, opened
 from tests.edge.rotating import MILESTONES, THIRD, VOTES, vote_twice
+from tests.edge.summing import sum_anew
 from tests.tangle.cores import GENESIS
 
 DEPTH = GENESIS.parameters.reference_depth
@@ -278,11 +279,13 @@ def test_a_journal_that_lost_a_change_of_the_keys_is_found_out(
     with archive.journal._storage.transaction() as connection:
         before = connection.execute("SELECT * FROM meta WHERE name LIKE 'rotation/%'").fetchall()
         assert connection.execute(statement).rowcount == 1
+        sum_anew(connection)
 
     faults = archive.faults()
 
     with archive.journal._storage.transaction() as connection:
-        connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", before)
+        connection.execute("DELETE FROM meta WHERE name LIKE 'rotation/%'")
+        connection.executemany("INSERT INTO meta VALUES (?, ?, ?)", before)
     assert len(faults) == 1
     assert re.search(fault, faults[0]), faults
 
