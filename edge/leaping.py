@@ -4,6 +4,7 @@ import sqlite3
 from typing import Final
 
 from edge.commits import write_start
+from edge.rotations import forget_rotations
 from tangle.accounts import sequence_window
 from tangle.address import address_of
 from tangle.keys import PublicKey
@@ -46,6 +47,7 @@ def write_leap(connection: sqlite3.Connection, start: Start, own: PublicKey) -> 
         connection.execute(f"DELETE FROM {table} WHERE number NOT IN (SELECT number FROM kept)")
     connection.execute("DROP TABLE kept")
     connection.execute("DELETE FROM milestones")
+    forget_rotations(connection)
     connection.executemany("DELETE FROM counters WHERE name = ?", [(name,) for name in _COUNTED])
     connection.execute("INSERT INTO counters VALUES ('transactions', ?)", (len(kept),))
     write_start(connection, start)

@@ -1,7 +1,7 @@
 """A journal that goes on from a snapshot ahead of it: what leaves, what stays, in one commit."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -14,6 +14,7 @@ from edge.executor import Executor
 from edge.inspection import inspect
 from edge.journal import Journal
 from edge.offline import open_offline
+from edge.rotations import write_rotation
 from edge.snapshots import take_snapshot
 from tangle.effects import Halted, Instant
 from tangle.errors import ForeignStoreError
@@ -24,7 +25,9 @@ from tangle.transaction import TransactionId
 from tests.community import CONTRACTS, COORDINATOR, START_MS, Maker, edge_key, member_key
 from tests.edge.history import Silence, extend, opened
 from tests.edge.making import DEVICE
+from tests.tangle.anchoring import FIRST_KEYS, SECOND_KEYS, named, rotated
 from tests.tangle.cores import GENESIS
+from tests.tangle.test_snapshot_rotation import ROTATION
 
 DEPTH = GENESIS.parameters.reference_depth
 OWN = edge_key(0)
@@ -128,6 +131,18 @@ def test_readings_and_the_count_of_starts_stay(behind: Behind, start: Start) -> 
     assert behind.journal.counts().readings == 3
     assert behind.journal.counter("mine") == 7
     assert behind.journal.next_epoch(5) == epoch + 1
+
+
+def test_changes_of_the_keys_are_those_of_the_snapshot(behind: Behind, start: Start) -> None:
+    """The journal has lived through the first of them; a signature under it may differ."""
+    other = rotated(1, named(SECOND_KEYS), signers=FIRST_KEYS[1:])
+    with behind.journal._storage.transaction() as connection:
+        write_rotation(connection, 1, other)
+    changes = (ROTATION, rotated(2, named(FIRST_KEYS), signers=SECOND_KEYS[:2]))
+
+    behind.journal.leap_to(GENESIS, replace(start, rotations=changes), OWN.public)
+
+    assert behind.journal.rotations(100) == changes
 
 
 def test_what_the_node_issued_and_the_ledger_has_not_counted_stays(
