@@ -28,7 +28,7 @@ from edge.offers import (
     verify_manifest,
 )
 from edge.serving import Outlet
-from edge.snapshots import FOLDER, SUFFIX, decompressed
+from edge.snapshots import FOLDER, KEPT_SNAPSHOTS, SUFFIX, decompressed
 from tangle.codec import encode
 from tangle.effects import Instant, PeerId
 from tangle.errors import InvalidError, InvalidSnapshotError
@@ -38,9 +38,8 @@ from tangle.hashing import digest
 MAX_CHUNKS_QUEUED: Final = 2 * MAX_CHUNKS_ASKED
 """Of one peer; beyond it a request is forgotten."""
 
-MAX_OPEN_FILES: Final = 2
-"""Offered ones that are kept open: a newer one may come, and the older be deleted, while somebody
-still fetches it."""
+MAX_OPEN_FILES: Final = KEPT_SNAPSHOTS + 1
+"""All that are kept, and one that was deleted for a newer one while somebody still fetches it."""
 
 MAX_FRAMES_WAITING: Final = 4
 """Frames in the outgoing queue: with more, chunks wait, so that gossip never waits behind more
@@ -77,7 +76,7 @@ class SnapshotServer:
         self._budget = AnswerBudget()
         self._queries: dict[PeerId, bytes] = {}
         self._queues: dict[PeerId, deque[tuple[bytes, int]]] = {}  # who is at the front is next
-        self._open: deque[_Open] = deque()
+        self._open: list[_Open] = []
         self._unfit: tuple[Path, tuple[int, int]] | None = None
         self._wake = asyncio.Event()
 
@@ -173,9 +172,11 @@ class SnapshotServer:
             _log.warning("snapshot not offered", file=str(path), error=str(error))
             return None
         opened = _Open(path, stamp, descriptor, manifest)
+        if len(self._open) >= MAX_OPEN_FILES:  # names sort as milestones do
+            oldest = min(self._open, key=lambda one: one.path.name)
+            self._open.remove(oldest)
+            os.close(oldest.descriptor)
         self._open.append(opened)
-        if len(self._open) > MAX_OPEN_FILES:
-            os.close(self._open.popleft().descriptor)
         return opened
 
 

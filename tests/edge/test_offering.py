@@ -171,9 +171,26 @@ def test_who_holds_an_older_one_in_part_is_offered_that(
     serve(folder, scenario)
 
 
-def test_a_newer_one_is_offered_and_the_older_still_given_though_deleted(
+def test_looking_for_an_old_file_closes_none_that_was_offered(
     folder: Path, made: list[SnapshotFile]
 ) -> None:
+    shutil.copy2(made[2].path, folder / FOLDER)
+
+    async def scenario(stage: Stage) -> None:
+        stage.server.hear(ALICE, SnapshotQuery(bytes([7]) * 32), NOW)
+        await stage.said(1)
+        assert stage.outlet.manifest().file_hash == made[2].file_hash
+        stage.ask(0)
+        await stage.said(2)
+
+    assert serve(folder, scenario).outlet.chunks() == [0]
+
+
+def test_a_newer_one_is_offered_and_the_older_still_given_though_deleted(
+    folder: Path, made: list[SnapshotFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(offering, "MAX_OPEN_FILES", 2)
+
     async def scenario(stage: Stage) -> None:
         stage.server.hear(ALICE, SnapshotQuery(ANY_FILE), NOW)
         await stage.said(1)
@@ -189,7 +206,7 @@ def test_a_newer_one_is_offered_and_the_older_still_given_though_deleted(
         assert isinstance(body, SnapshotChunk)
         verify_chunk(old, body)
         stage.server.hear(BOB, SnapshotQuery(made[0].file_hash), NOW)
-        await stage.said(4)  # the third file: the first is closed for it
+        await stage.said(4)  # a third file: the oldest is closed for it
         stage.ask(1, file_hash=old.file_hash)
         await settle()
         await stage.said(4)
