@@ -24,6 +24,7 @@ from edge.joining import (
     Occasion,
     Offered,
     Offers,
+    Patience,
     Situation,
     Stand,
     occasion_of,
@@ -104,9 +105,8 @@ class Joiner:
         self._fetch: Fetch | None = None
         self._state = JoinState()
         self._not_before_ms = 0
-        self._moved = (-1, 0)
-        """Last applied milestone, and since when."""
-
+        self._quiet_ms = 0
+        self._patience = Patience()
         self._pause_ms = FIRST_PAUSE_MS
         self._wake = asyncio.Event()
         executor.listen_snapshots(self.hear)
@@ -131,10 +131,14 @@ class Joiner:
         """Return whether history is not to be fetched now; wakes `run` when there is reason to."""
         if self._state.progress is not None:
             return True
-        if self._wall_ms() < self._not_before_ms:
+        core, said = self._executor.core, self._executor.announced.values()
+        furthest, now_ms = max(said, default=0), self._wall_ms()
+        quiet_ms = self._patience.quiet_ms(core.confirmed_index, furthest, now_ms)
+        if furthest <= core.confirmed_index or now_ms < self._not_before_ms:
+            return False  # as nearly always
+        if occasion_of(self._situation(quiet_ms), self._settings) is None:
             return False
-        if occasion_of(self._situation(), self._settings) is None:
-            return False
+        self._quiet_ms = quiet_ms
         self._wake.set()
         return True
 
@@ -162,7 +166,7 @@ class Joiner:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            occasion = occasion_of(self._situation(), self._settings)
+            occasion = occasion_of(self._situation(self._quiet_ms), self._settings)
             if occasion is None or self._wall_ms() < self._not_before_ms:
                 continue
             self._state = JoinState(ASKING)
@@ -335,13 +339,10 @@ class Joiner:
             return
         self._wake.clear()
 
-    def _situation(self) -> Situation:
+    def _situation(self, quiet_ms: int = 0) -> Situation:
         said, kept = self._executor.announced, self._executor.oldest_cones
-        core, now_ms = self._executor.core, self._wall_ms()
+        core = self._executor.core
         peers = {one: Stand(said[one], kept[one]) for one in self._connected() if one in said}
-        if core.confirmed_index != self._moved[0]:
-            self._moved = (core.confirmed_index, now_ms)
-        quiet_ms = now_ms - self._moved[1]
         return Situation(core.confirmed_index, peers, quiet_ms, core.halted is not None)
 
     def _are_some_absent(self) -> bool:

@@ -65,7 +65,7 @@ class Situation:
     confirmed_index: int
     peers: Mapping[PeerId, Stand]
     quiet_ms: int = 0
-    """Wall time since it last applied a milestone, or since it started."""
+    """Wall time for which it has been far behind and applied nothing; see `Patience`."""
 
     is_halted: bool = False
 
@@ -73,6 +73,29 @@ class Situation:
     def kept_from(self) -> int | None:
         """Smallest milestone index whose cone some peer can give; `None` without peers."""
         return min((one.oldest_cone for one in self.peers.values()), default=None)
+
+
+class Patience:
+    """Counts for how long a node has been far behind and applied nothing. Mutable."""
+
+    def __init__(self) -> None:
+        self._index = -1
+        self._since_ms = 0
+
+    def quiet_ms(self, confirmed_index: int, furthest: int, now_ms: int) -> int:
+        """Return for how long, which is nothing at first: a gap may be a partition's that healed.
+
+        Args:
+            confirmed_index: Last applied milestone.
+            furthest: The last that any peer says it has applied.
+            now_ms: This moment, wall time.
+        """
+        if furthest <= confirmed_index + FAR_BEHIND:
+            self._index = -1
+            return 0
+        if confirmed_index != self._index:
+            self._index, self._since_ms = confirmed_index, now_ms
+        return now_ms - self._since_ms
 
 
 class Occasion(Enum):

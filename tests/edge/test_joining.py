@@ -21,6 +21,7 @@ from edge.joining import (
     Occasion,
     Offered,
     Offers,
+    Patience,
     Situation,
     Stand,
     occasion_of,
@@ -88,6 +89,22 @@ def test_a_peer_that_only_says_it_keeps_all_does_not_keep_a_node_out_for_ever() 
     assert occasion_of(Situation(50, peers, STUCK_MS - 1), ON) is None
     assert occasion_of(Situation(50, peers, STUCK_MS), ON) is Occasion.STUCK
     assert occasion_of(Situation(50, stands(alice=(52, 1)), STUCK_MS), ON) is None
+
+
+def test_a_node_loses_patience_only_while_it_is_far_behind_and_applies_nothing() -> None:
+    patience = Patience()
+    looks = [
+        (50, 50 + FAR_BEHIND, 0, 0),  # near: a coordinator that rests for hours is no reason
+        (50, 50 + FAR_BEHIND, 9 * STUCK_MS, 0),
+        (50, 90, 10 * STUCK_MS, 0),  # a partition heals: its time does not count
+        (50, 91, 10 * STUCK_MS + 700, 700),
+        (51, 92, 10 * STUCK_MS + 900, 0),  # cones come
+        (51, 93, 10 * STUCK_MS + 950, 50),
+        (51, 51, 10 * STUCK_MS + 990, 0),  # whoever said so is gone
+        (51, 93, 11 * STUCK_MS, 0),
+    ]
+
+    assert [patience.quiet_ms(*look[:3]) for look in looks] == [look[3] for look in looks]
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(1, 10**6), st.integers(0, 10**6))
