@@ -21,6 +21,7 @@ from edge.entries import (
     StoredTransaction,
     TakenReading,
 )
+from edge.leaping import write_leap
 from edge.pruning import delete_pending, delete_referenced
 from edge.records import (
     decode_halted,
@@ -165,6 +166,26 @@ class Journal:
             )
         with self._storage.transaction() as connection:
             write_start(connection, start)
+
+    def leap_to(self, genesis: Genesis, start: Start, own: PublicKey) -> None:
+        """Go on from a snapshot that is ahead, in place of what is here; `start` is checked.
+
+        In one commit. The transactions of the past leave. Readings stay, and so does what `own`
+        issued and the state of the snapshot does not show as referenced.
+
+        Raises:
+            ForeignStoreError: The snapshot is not ahead, or this node has halted.
+        """
+        self._begin(genesis)
+        latest = self.latest_milestone()
+        index = 0 if latest is None else latest.index
+        if start.index <= index or self.halted() is not None:
+            raise ForeignStoreError(
+                f"{self.path}: it has applied milestone {index}, the snapshot is of {start.index}: "
+                "only one that is ahead may take its place, and none that of a halted node"
+            )
+        with self._storage.transaction() as connection:
+            write_leap(connection, start, own)
 
     def halted(self) -> Halted | None:
         """Return why confirmation stopped, `None` if it did not."""

@@ -43,5 +43,10 @@ def write_rotation(connection: sqlite3.Connection, index: int, rotation: Rotatio
     connection.execute("INSERT INTO meta VALUES (?, ?, ?)", row)
 
 
+def forget_rotations(connection: sqlite3.Connection) -> None:
+    """Delete all, within a transaction: what takes the place of a journal's history has its own."""
+    connection.execute("DELETE FROM meta WHERE name >= ? AND name < ?", names_below())
+
+
 def _name(index: int) -> str:
     return f"{_PREFIX}{index:0{_DIGITS}}"

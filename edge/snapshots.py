@@ -108,8 +108,7 @@ def write_snapshot(folder: Path, snapshot: Snapshot) -> SnapshotFile:
     Raises:
         StorageError: The folder cannot be written.
     """
-    compressor = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL, write_content_size=True)
-    data = compressor.compress(encode_snapshot(snapshot))
+    data = compressed(encode_snapshot(snapshot))
     path = folder / snapshot_name(snapshot.header)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -153,7 +152,22 @@ def read_snapshot(path: Path) -> Snapshot:
 
 def unpack_snapshot(data: bytes) -> Snapshot:
     """Decompress and parse the bytes of a snapshot file. Raises `InvalidSnapshotError`."""
-    return decode_snapshot(_decompressed(data, MAX_SNAPSHOT_SIZE + 1))
+    return decode_snapshot(decompressed(data))
+
+
+def compressed(data: bytes) -> bytes:
+    """Return the content of the file that holds the bytes of a snapshot."""
+    compressor = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL, write_content_size=True)
+    return compressor.compress(data)
+
+
+def decompressed(data: bytes) -> bytes:
+    """Return what a snapshot file holds: never more than one byte beyond what is allowed.
+
+    Raises:
+        InvalidSnapshotError: It does not decompress.
+    """
+    return _decompressed(data, MAX_SNAPSHOT_SIZE + 1)
 
 
 def list_snapshots(folder: Path) -> list[SnapshotFile]:

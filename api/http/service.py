@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from api.http.stream import Subscription
+from edge.join_state import JoinProgress
 from edge.snapshots import SnapshotFile
 from tangle.accounts import Identity
 from tangle.address import Address
@@ -63,6 +64,8 @@ class NodeInfo:
     """Applied ones in the journal."""
 
     halted: Halted | None
+    joining: JoinProgress | None = None
+    """How far a peer's snapshot is on its way; `None` while none is."""
 
 
 class CheckStatus(StrEnum):

@@ -28,6 +28,7 @@ from api.node.transaction_views import Confidences, aside_view, attached_view
 from devices.reading import decode_reading
 from edge.catch_up import Progress
 from edge.entries import Counts, StoredTransaction
+from edge.join_state import JoinState
 from edge.journal import Journal
 from edge.local_difficulty import LocalDifficulty
 from edge.sealing import open_sealed
@@ -151,10 +152,15 @@ class NodeApi:
         self._difficulty = LocalDifficulty()
         self._confidences = Confidences(Random(self._card.key))
         self._signing: Callable[[], SigningState] = SigningState
+        self._joining: Callable[[], JoinState] = JoinState
 
     def watch_signing(self, state: Callable[[], SigningState]) -> None:
         """Ask `state`, whenever health is asked for, how the signing of milestones goes."""
         self._signing = state
+
+    def watch_joining(self, state: Callable[[], JoinState]) -> None:
+        """Ask `state`, whenever info or health is asked for, how far a snapshot is on its way."""
+        self._joining = state
 
     def publish(self, effect: Effect) -> None:
         """Tell every listener of one effect; the runtime calls it when the effect is durable."""
@@ -193,6 +199,7 @@ class NodeApi:
             free_bytes=disk.f_bavail * disk.f_frsize,
             certificate_left_ms=None if ends_at_ms is None else ends_at_ms - now.wall_ms,
             signing=self._signing(),
+            joining=self._joining(),
         )
         return health_checks(vitals)
 
@@ -320,6 +327,7 @@ class NodeApi:
             transactions=counts.transactions,
             milestones=counts.milestones,
             halted=core.halted,
+            joining=self._joining().progress,
         )
 
     def _state(self, tx_id: TransactionId, stored: StoredTransaction | None) -> State:

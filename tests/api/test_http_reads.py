@@ -109,6 +109,7 @@ def test_info_says_who_the_node_is_and_how_far_it_is(node: SmallNode, app: FastA
         "halted": None,
         "milestones_behind": 0,
         "catch_up_ms": None,
+        "joining": None,
     }
 
 
