@@ -234,6 +234,9 @@ def test_nobody_promises_two_milestones_of_one_index(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], point: str, passage: int
 ) -> None:
     first = killed(TALK.format(folder=str(tmp_path)), point, passage).stdout
+    locked = {name[:1].decode(): lock_in(tmp_path, name) for name in NAMES}
+    for name, _, milestone_id in map(str.split, first.splitlines()):
+        assert locked[name].milestone_id.hex() == milestone_id  # on disk before it is said
 
     talk(tmp_path, ahead_s=5)
     said = {line for text in (first, capsys.readouterr().out) for line in text.splitlines()}
