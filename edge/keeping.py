@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 
+from edge.faults import pass_point
 from edge.journal import PRUNED_THROUGH, Journal
 from edge.snapshots import FOLDER, SnapshotFile, latest_full, take_snapshot, write_snapshot
 from tangle.effects import Confirmed, Effect
@@ -161,6 +162,7 @@ class HistoryKeeper:
         if self._newest() < through:
             await self.write_snapshot()
         self._journal.set_counter(PRUNED_THROUGH, through)  # first: no peer gets half a cone
+        pass_point("prune.marked")
         removed = await self._finish_pruning()
         removed += await self._drop_hopeless()
         _log.info("history pruned", through_milestone=through, transactions=removed)
@@ -172,6 +174,7 @@ class HistoryKeeper:
         through = min(self._journal.oldest_cone() - 1, kept)  # a snapshot's own ids lie higher
         while step := self._journal.prune(through, STEP_TRANSACTIONS):
             removed += step
+            pass_point("prune.step")
             await asyncio.sleep(STEP_PAUSE_S)
         return removed
 
