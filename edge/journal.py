@@ -176,7 +176,7 @@ class Journal:
         Raises:
             ForeignStoreError: The snapshot is not ahead, or this node has halted.
         """
-        self._begin(genesis)
+        self.begin(genesis)
         latest = self.latest_milestone()
         index = 0 if latest is None else latest.index
         if start.index <= index or self.halted() is not None:
