@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 
 def run(*arguments: str | Path) -> str:
     """Run a command of the project; return what it printed."""
-    command = [sys.executable, "-P", "-m", "api.main", *map(str, arguments)]
+    command = [sys.executable, "-P", "-m", "api", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
     assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
     return done.stdout
@@ -36,7 +36,7 @@ def wait_for_a_proof(layout: Layout, rotations: int) -> str:
     while time.monotonic() < deadline:
         command = ("proof", "get", "coordinators", "--data-dir", layout.root, "--json")
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "api.main", *map(str, command)],
+            [sys.executable, "-P", "-m", "api", *map(str, command)],
             capture_output=True,
             text=True,
             timeout=DEADLINE_S,
