@@ -100,13 +100,15 @@ class Journal:
         """The file, for messages to people."""
         return self._storage.path
 
-    def commit(self, batch: Batch) -> None:
+    def commit(self, batch: Batch, *, is_synced: bool = True) -> None:
         """Write all of `batch` durably, or raise and write nothing of it.
+
+        With `is_synced` false a power cut may take it back; see `Storage.transaction`.
 
         A batch that contradicts the journal (a milestone out of turn, a mark for a transaction
         that is not here, a gap between readings) is a bug.
         """
-        with self._storage.transaction() as connection:
+        with self._storage.transaction(is_synced=is_synced) as connection:
             write_batch(connection, batch)
 
     def next_epoch(self, now_ms: int) -> int:

@@ -80,6 +80,7 @@ class Storage:
         """
         assert len(network) == NETWORK_SIZE, f"network id of {len(network)} bytes"
         self.path = folder / JOURNAL_NAME
+        self._is_synced: bool | None = None  # SQLite's own default, whatever it is
         self.on_damage: Callable[[DamagedStoreError], None] = _unheard
         """Is told of damage when it is met, whoever makes what of the error."""
 
@@ -120,14 +121,20 @@ class Storage:
             self._lock = -1
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self, *, is_synced: bool = True) -> Iterator[sqlite3.Connection]:
         """Run a block as one durable commit: on any error nothing of it is there.
+
+        Args:
+            is_synced: Whether to wait for the disk. Without it the commit survives a kill, and a
+                power cut takes it back, with all that came after it and before the next one that
+                waits: the log has one order.
 
         Raises:
             StorageError: The disk is full, read-only or failing.
             DamagedStoreError: The file is no longer a sound one.
         """
         with self.reported():
+            self._synchronise(is_synced=is_synced)
             self._connection.execute("BEGIN IMMEDIATE")
             pass_point("journal.begin")
             try:
@@ -138,6 +145,12 @@ class Storage:
                 if self._connection.in_transaction:  # SQLite may have rolled back by itself
                     self._connection.execute("ROLLBACK")
         pass_point("journal.durable")
+
+    def _synchronise(self, *, is_synced: bool) -> None:
+        if is_synced != self._is_synced:
+            level = "FULL" if is_synced else "NORMAL"
+            self._connection.execute(f"PRAGMA synchronous = {level}")
+            self._is_synced = is_synced
 
     def rows(self, statement: str, values: Sequence[Value] = ()) -> list[tuple[Any, ...]]:
         """Return all rows of a query. Raises as `transaction` does."""
@@ -204,7 +217,7 @@ class Storage:
         mode = execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
             raise StorageError(f"{self.path}: journal mode {mode!r}: this disk cannot hold a WAL")
-        execute("PRAGMA synchronous = FULL")
+        self._synchronise(is_synced=True)
         if is_fresh:
             self._create(network)
         elif execute("PRAGMA user_version").fetchone()[0] == OLDEST_VERSION:
