@@ -1,6 +1,8 @@
 """The soak in seconds: the same script, a few homes, a fast clock; and that it can fail."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from scripts.soak.confinement import Host, host
 from scripts.soak.plot import plot
 from scripts.soak.samples import ProcessSample, Sample
 from scripts.soak.verdict import MIB, Bounds, Growth, growths, table
@@ -83,6 +86,34 @@ def test_a_plot_is_a_drawing_of_its_lines() -> None:
     assert first.attrib["points"].split() == ["60.0,257.7", "660.0,46.1"]
     assert none.attrib["points"] == ""
     assert [text.text for text in root.findall("{*}text")][:2] == ["a < b", "0"]
+
+
+def test_where_no_group_may_be_made_each_process_is_limited_by_itself() -> None:
+    (core, *_) = os.sched_getaffinity(0)
+    small = Host(512 * MIB, core, None, is_unified=False)
+    code = (
+        "import os, resource; "
+        "print(resource.getrlimit(resource.RLIMIT_DATA)[0], *os.sched_getaffinity(0))"
+    )
+
+    said = subprocess.check_output(small.command((sys.executable, "-c", code)), timeout=LIMIT_S)
+
+    assert list(map(int, said.split())) == [512 * MIB, core]
+    assert (small.used_bytes(), small.peak_bytes(), small.kills()) == (None, None, None)
+    assert "RLIMIT_DATA" in small.kind
+
+
+def test_the_processes_of_a_host_are_under_its_limit_and_it_leaves_nothing() -> None:
+    with host(64 * MIB) as small:
+        if small.group is None:
+            pytest.skip(f"no control group here: {small.kind}")
+        hungry = (sys.executable, "-c", "len(b'x' * 10**9)")
+        done = subprocess.run(small.command(hungry), timeout=LIMIT_S, check=False)
+        kills = small.kills()
+
+    assert done.returncode == -signal.SIGKILL
+    assert kills == 1
+    assert not small.group.exists()
 
 
 @pytest.mark.timeout(LIMIT_S)
