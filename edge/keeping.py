@@ -152,8 +152,10 @@ class HistoryKeeper:
         lag = max(1, self._settings.pruning_depth // SNAPSHOT_EVERY)
         if through >= kept_from + lag - 1:
             await self._prune_through(through)
-        while self._is_too_large() and self._journal.oldest_cone() <= index - depth - MARGIN:
-            through = min(self._journal.oldest_cone() + SIZE_STEP - 1, index - depth - MARGIN)
+        while self._is_too_large():
+            through = self._journal.oldest_cone() + SIZE_STEP - 1
+            if through > index - depth - MARGIN:
+                break  # what is large are rows or readings: no snapshot at each milestone for that
             await self._prune_through(through)
 
     def _is_too_large(self) -> bool:
