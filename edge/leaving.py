@@ -1,4 +1,4 @@
-"""How readings leave a journal's tables, and what is kept in mind of them. When: `edge.forgetting`."""
+"""How readings leave a journal, and what is kept in mind of them. When: `edge.forgetting`."""
 
 import sqlite3
 from collections.abc import Mapping
