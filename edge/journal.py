@@ -23,6 +23,7 @@ from edge.entries import (
     TakenReading,
 )
 from edge.leaping import write_leap
+from edge.leaving import Leaving
 from edge.pruning import delete_pending, delete_referenced
 from edge.records import (
     decode_outcome,
@@ -65,6 +66,7 @@ class Journal:
     def __init__(self, folder: Path, network: bytes) -> None:
         """Open or create the journal in `folder`; see `Storage` for what it refuses."""
         self._storage = Storage(folder, network)
+        self.leaving = Leaving(self._storage)
 
     def __enter__(self) -> Self:
         return self
@@ -336,7 +338,8 @@ class Journal:
     def counts(self) -> Counts:
         """Return how much is here."""
         names = ("transactions", "milestones", "readings")
-        held: dict[str, int] = dict(self._storage.table("counters"))
+        rest = "WHERE name IN (?, ?, ?)"
+        held: dict[str, int] = dict(self._storage.table("counters", rest, names))
         transactions, milestones, readings = (held.get(name, 0) for name in names)
         pending = self._storage.rows(
             "SELECT count(*) FROM transactions WHERE milestone_index IS NULL"

@@ -31,6 +31,10 @@ LOCK_NAME: Final = "journal.lock"
 APPLICATION_ID: Final = 0x54574A31
 """`TWJ1`, in the header of the file: how a journal is told from any other SQLite file."""
 
+LOG_LIMIT: Final = 16 * 2**20
+"""Bytes of the log of writes beside the file, to which it is cut after one large commit; usually
+it stays at four million."""
+
 BUSY_TIMEOUT_MS: Final = 1_000
 """For a reader beside us (a backup, `sqlite3` by hand); no second writer ever gets this far."""
 
@@ -218,6 +222,7 @@ class Storage:
         if mode != "wal":
             raise StorageError(f"{self.path}: journal mode {mode!r}: this disk cannot hold a WAL")
         self._synchronise(is_synced=True)
+        execute(f"PRAGMA journal_size_limit = {LOG_LIMIT}")
         if is_fresh:
             self._create(network)
         elif execute("PRAGMA user_version").fetchone()[0] == OLDEST_VERSION:

@@ -113,6 +113,8 @@ class JournalledAnswer(msgspec.Struct, frozen=True):
 
     import_wh: Amount
     export_wh: Amount
+    forgotten: Amount = 0
+    """Older ones that were there and have left, as `history.readings_hours` says."""
 
 
 class DeviceAnswer(msgspec.Struct, frozen=True):
@@ -136,6 +138,9 @@ class DeviceAnswer(msgspec.Struct, frozen=True):
 
     audited: Amount | None = None
     """Readings whose commitment the home edge computed anew and found in an applied batch."""
+
+    pruned: Amount = 0
+    """Readings whose transactions had left before the node started; the ledger's rows have them."""
 
 
 class DevicesAnswer(msgspec.Struct, frozen=True):
