@@ -52,6 +52,9 @@ class TransactionAnswer(msgspec.Struct, frozen=True):
     waits_for: str | None = "a milestone"
     """Of one that is not final: approval, milestone, backlog, parents …"""
 
+    milestone_index: int | None = None
+    """The milestone that references it."""
+
 
 class RefusalAnswer(msgspec.Struct, frozen=True):
     """problem+json (RFC 9457), as far as people are told."""
