@@ -18,14 +18,14 @@ from typing import Final
 
 import pytest
 
-from api.network import files as network_files
-from api.commands.access_files import wallet_issuer
-from api.client.node_client import NodeClient
-from api.settings.config import load_config
-from api.failures import CommandError
-from api.settings.genesis_file import load_genesis
 from api.client.issuing import Issuer, issue
+from api.client.node_client import NodeClient
+from api.commands.access_files import wallet_issuer
+from api.failures import CommandError
+from api.network import files as network_files
 from api.network.plan import Wishes
+from api.settings.config import load_config
+from api.settings.genesis_file import load_genesis
 from api.settings.records import NodeConfig
 from api.settings.wallet_file import read_wallet_public_key
 from edge.certificates import read_credentials
