@@ -90,6 +90,11 @@ class MeterLink:
         self.counts: Counter[str] = Counter()
         """`received`, `overflowed`, `oversized`, `foreign`, `published`, `connected`, `lost`."""
 
+    @property
+    def waiting(self) -> int:
+        """Readings that came and that the node has not taken yet."""
+        return len(self._arrivals)
+
     def home(self, device: Address) -> None:
         """Take in the readings of one more meter."""
         topic = readings_topic(self._network, device)
