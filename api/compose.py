@@ -24,7 +24,13 @@ from api.node.metrics import Queue, Stand
 from api.node.node_service import NodeApi, NodeCard
 from api.settings.genesis_file import load_genesis
 from api.settings.private_files import create_folder
-from api.settings.records import CoordinatorConfig, Enrolment, NodeConfig, node_part
+from api.settings.records import (
+    CoordinatorConfig,
+    Enrolment,
+    NodeConfig,
+    heard_peers,
+    node_part,
+)
 from coordinator.cosigner import CoSigner
 from coordinator.issuer import Issuer
 from edge.arriving import Arrived, go_on_from
@@ -400,7 +406,7 @@ def _mesh_config(
         listen=config.mesh.listen,
         connect=config.mesh.connect,
         key=key,
-        peers={PeerId(peer.key): peer.alias for peer in config.mesh.peers},
+        peers={PeerId(peer.key): peer.alias for peer in heard_peers(config.mesh)},
         network=network,
         epoch=journal.next_epoch(clock.wall_ms()),
         credentials=credentials,
