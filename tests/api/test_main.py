@@ -73,6 +73,7 @@ def test_every_command_that_was_asked_for_is_there() -> None:
         "snapshot verify",
         "snapshot load",
         "db check",
+        "db salvage",
         "backup",
         "restore",
         "meter run",
