@@ -17,6 +17,7 @@ from api.commands import (
     key_commands,
     mesh_commands,
     network_commands,
+    operation_commands,
     proof_commands,
     vote_commands,
     wallet_commands,
@@ -115,6 +116,7 @@ _add(_group("broker", "MQTT."), "run", "api.processes.broker_main", "Run the emb
 app.add_typer(wallet_commands.app, name="wallet")
 app.add_typer(key_commands.devices, name="device")
 app.add_typer(key_commands.keys, name="key")
+operation_commands.add_operations(app, vote_commands.app)
 app.add_typer(vote_commands.app, name="vote")
 _evidence = _group("evidence", "What a halted node keeps for its operator.")
 _add(_evidence, "show", "api.commands.evidence_main", "Show why a stopped node halted.", ("show",))
