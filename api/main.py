@@ -19,6 +19,7 @@ from api.commands import (
     network_commands,
     operation_commands,
     proof_commands,
+    query_commands,
     vote_commands,
     wallet_commands,
 )
@@ -78,6 +79,7 @@ _add(app, "up", "api.processes.up_main", "Start a whole network on this machine.
 add_command(app, "down", network_commands.down)
 add_command(app, "status", network_commands.status)
 add_command(app, "explore", explore_commands.explore)
+add_command(app, "query", query_commands.query)
 _add(_group("node", "An edge node."), "run", "api.processes.node_main", "Run an edge node.")
 _snapshot = _group("snapshot", "States of the ledger to start from.")
 for _word, _text in (
@@ -87,6 +89,9 @@ for _word, _text in (
     ("load", "Let an empty node start from a snapshot."),
 ):
     _add(_snapshot, _word, "api.commands.snapshot_main", _text, (_word,))
+_scenario = _group("scenario", "What people do, and what must come out.")
+_add(_scenario, "run", "api.commands.scenario_main", "Run a scenario.", ("run",))
+_add(_scenario, "list", "api.commands.scenario_main", "Show the scenarios that ship.", ("list",))
 _coordinator = _group("coordinator", "Who issues milestones.")
 _add(_coordinator, "run", "api.processes.coordinator_main", "Run the coordinator.")
 _add(_coordinator, "recover", "api.commands.recover_main", "Make a lost lock file anew.")

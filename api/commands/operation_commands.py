@@ -50,7 +50,8 @@ from energy.forms.operations import (
     operation,
 )
 from energy.governance.acts import SetParameter
-from tangle.address import Address, address_of, decode_address
+from energy.queries import Addresses
+from tangle.address import Address, address_of
 from tangle.hashing import HASH_SIZE
 from tangle.keys import KEY_SIZE, PublicKey
 from tangle.transaction import Operation, TransactionId
@@ -68,7 +69,7 @@ GROUPS: Final[Mapping[str, str]] = {
 _SESSIONS: Final = {"energy.open_session": "open", "energy.close_session": "close"}
 
 
-class AddressBook(Mapping[str, Address]):
+class AddressBook(Addresses):
     """Addresses in text, and the names that a data folder gives to its homes."""
 
     def __init__(self, layout: Layout) -> None:
@@ -76,22 +77,9 @@ class AddressBook(Mapping[str, Address]):
 
     @override
     def __getitem__(self, name: str) -> Address:
-        """Return the address. Raises `InvalidAddressError` for what is neither."""
         if self._layout.network_file.exists() and name in load_network(self._layout).homes:
             return address_of(read_wallet_public_key(self._layout.wallet_file(name)))
-        return decode_address(name)
-
-    @override
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str)
-
-    @override
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    @override
-    def __len__(self) -> int:
-        return 0
+        return super().__getitem__(name)
 
 
 class _Written(Mapping[str, Any]):
