@@ -17,7 +17,9 @@ from api.commands import (
     key_commands,
     mesh_commands,
     network_commands,
+    operation_commands,
     proof_commands,
+    query_commands,
     vote_commands,
     wallet_commands,
 )
@@ -77,6 +79,7 @@ _add(app, "up", "api.processes.up_main", "Start a whole network on this machine.
 add_command(app, "down", network_commands.down)
 add_command(app, "status", network_commands.status)
 add_command(app, "explore", explore_commands.explore)
+add_command(app, "query", query_commands.query)
 _add(_group("node", "An edge node."), "run", "api.processes.node_main", "Run an edge node.")
 _snapshot = _group("snapshot", "States of the ledger to start from.")
 for _word, _text in (
@@ -86,6 +89,9 @@ for _word, _text in (
     ("load", "Let an empty node start from a snapshot."),
 ):
     _add(_snapshot, _word, "api.commands.snapshot_main", _text, (_word,))
+_scenario = _group("scenario", "What people do, and what must come out.")
+_add(_scenario, "run", "api.commands.scenario_main", "Run a scenario.", ("run",))
+_add(_scenario, "list", "api.commands.scenario_main", "Show the scenarios that ship.", ("list",))
 _coordinator = _group("coordinator", "Who issues milestones.")
 _add(_coordinator, "run", "api.processes.coordinator_main", "Run the coordinator.")
 _add(_coordinator, "recover", "api.commands.recover_main", "Make a lost lock file anew.")
@@ -115,6 +121,7 @@ _add(_group("broker", "MQTT."), "run", "api.processes.broker_main", "Run the emb
 app.add_typer(wallet_commands.app, name="wallet")
 app.add_typer(key_commands.devices, name="device")
 app.add_typer(key_commands.keys, name="key")
+operation_commands.add_operations(app, vote_commands.app)
 app.add_typer(vote_commands.app, name="vote")
 _evidence = _group("evidence", "What a halted node keeps for its operator.")
 _add(_evidence, "show", "api.commands.evidence_main", "Show why a stopped node halted.", ("show",))

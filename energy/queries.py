@@ -4,9 +4,11 @@
 between dots, the first of them a name of the asker's own for an address.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
+
+from typing_extensions import override
 
 from energy.bank import banker
 from energy.ctt.rows import CttToken, token, tokens_of
@@ -18,7 +20,7 @@ from energy.parameters import parameters, render_parameter, value_of
 from energy.powerchain.records import StorageUnit, gap_of, session_at, unit_at
 from energy.units import ENERGY, ENT, EUR, PRICE, RATE, render
 from tangle.accounts import Token, balance
-from tangle.address import Address, encode_address
+from tangle.address import Address, decode_address, encode_address
 from tangle.errors import InvalidError
 from tangle.rows import RowReader
 
@@ -42,6 +44,27 @@ class Names:
         """Return the name of an address, its text form if it has none."""
         found = (name for name, one in self.by_name.items() if one == address)
         return next(found, encode_address(address))
+
+
+class Addresses(Mapping[str, Address]):
+    """For whoever has no names of their own: addresses are named by their text form."""
+
+    @override
+    def __getitem__(self, name: str) -> Address:
+        """Return the address. Raises `InvalidAddressError` for a text that is none."""
+        return decode_address(name)
+
+    @override
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str)
+
+    @override
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    @override
+    def __len__(self) -> int:
+        return 0
 
 
 def ask(rows: RowReader, key: str, names: Names) -> Answer:

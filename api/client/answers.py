@@ -23,6 +23,9 @@ class InfoAnswer(msgspec.Struct, frozen=True):
     transactions: Amount
     milestones: Amount
     ledger_time_ms: Amount = 0
+    confirmed_at_ms: Amount = 0
+    """Ledger time of the last applied milestone."""
+
     tips: Amount = 0
     pending: Amount = 0
     version: str = ""
@@ -43,6 +46,13 @@ class TipsAnswer(msgspec.Struct, frozen=True):
     """Work asked of the issuer beyond the network's: the wallet does it, not the node."""
 
 
+class EventAnswer(msgspec.Struct, frozen=True):
+    """What a contract reported of an applied operation."""
+
+    name: str
+    fields: dict[str, str | int]
+
+
 class TransactionAnswer(msgspec.Struct, frozen=True):
     """`GET /api/v1/transactions/{id}`: where a transaction stands on this node."""
 
@@ -54,6 +64,8 @@ class TransactionAnswer(msgspec.Struct, frozen=True):
 
     milestone_index: int | None = None
     """The milestone that references it."""
+
+    events: tuple[EventAnswer, ...] = ()
 
 
 class RefusalAnswer(msgspec.Struct, frozen=True):
@@ -153,3 +165,10 @@ class DevicesAnswer(msgspec.Struct, frozen=True):
     """`GET /api/v1/devices`."""
 
     devices: tuple[DeviceAnswer, ...]
+
+
+class QueryAnswer(msgspec.Struct, frozen=True):
+    """Answers to named questions."""
+
+    index: int
+    answers: dict[str, str | list[str | list[str]]]

@@ -90,7 +90,7 @@ def issue(
     offered: str | None = None
     while True:
         try:
-            transaction, item = _made(client, issuer, operation, sequence, deadline_s)
+            transaction, item = signed_item(client, issuer.key, operation, sequence, deadline_s)
             offered = transaction_id(transaction).hex()
             client.submit(item)
         except NotTakenError as refusal:
@@ -109,8 +109,8 @@ def issue(
             return offered
 
 
-def _made(
-    client: NodeClient, issuer: Issuer, operation: Operation, sequence: int, deadline_s: float
+def signed_item(
+    client: NodeClient, key: SigningKey, operation: Operation, sequence: int, deadline_s: float
 ) -> tuple[Transaction, dict[str, object]]:
     """Return a transaction over parents of this moment, and how it is posted.
 
@@ -118,18 +118,18 @@ def _made(
         NotTakenError: The door asks for more work than there is time for.
         CommandError: The node cannot be reached.
     """
-    info, tips = client.info(), client.tips(issuer.key.public.hex())
+    info, tips = client.info(), client.tips(key.public.hex())
     parents = sorted(TransactionId(bytes.fromhex(one)) for one in tips.parents)
     transaction = Transaction(
         version=VERSION,
         network=bytes.fromhex(info.network),
         parents=tuple(parents),
-        issuer=issuer.key.public,
+        issuer=key.public,
         sequence=sequence,
         issued_at_ms=info.ledger_time_ms,
         payload=operation,
     )
-    item = _item(transaction, operation, issuer.key)
+    item = _item(transaction, operation, key)
     if tips.more_bits:  # the node works as much as the network asks, and no more
         bits = required_bits(len(encode(transaction)), info.work_per_byte) + tips.more_bits
         _verify_affordable(client, bits, deadline_s - time.monotonic())

@@ -2,10 +2,10 @@
 
 import http.client
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
@@ -15,6 +15,7 @@ from api.client.answers import (
     InfoAnswer,
     MilestoneAnswer,
     ProofAnswer,
+    QueryAnswer,
     RefusalAnswer,
     ResultsAnswer,
     TipsAnswer,
@@ -115,6 +116,11 @@ class NodeClient:
     def devices(self) -> DevicesAnswer:
         """Return the registered devices and what is confirmed of each."""
         return self._get("/api/v1/devices", DevicesAnswer)
+
+    def query(self, keys: Sequence[str]) -> QueryAnswer:
+        """Return what the ledger says to named questions, in plain units."""
+        asked = urlencode([("key", key) for key in keys])
+        return self._get(f"/api/v1/query?{asked}", QueryAnswer)
 
     def transaction(self, tx_id: str) -> TransactionAnswer:
         """Return where a transaction stands."""

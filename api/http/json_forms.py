@@ -162,6 +162,15 @@ PayloadJson = DataJson | ReadingsJson | OperationJson | MilestonePayloadJson
 
 
 @dataclass(frozen=True, slots=True)
+class EventJson:
+    """What a contract reported of an applied operation."""
+
+    name: str
+    fields: dict[str, str | int]
+    """Amounts in base units, with the unit in the name; addresses in text."""
+
+
+@dataclass(frozen=True, slots=True)
 class TransactionJson:
     """One transaction and where it stands on this node."""
 
@@ -201,6 +210,8 @@ class TransactionJson:
     cumulative_weight: int | None
     bytes: str
     """Canonical bytes with witness, hex."""
+    events: list[EventJson]
+    """What the contract reported, once applied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,3 +382,14 @@ class RefusedAllJson:
     detail: str
     code: str
     results: list[RefusedJson]
+
+
+@dataclass(frozen=True, slots=True)
+class QueryJson:
+    """Answers to named questions, all of one state of the ledger."""
+
+    index: int
+    """Of the last applied milestone."""
+
+    answers: dict[str, str | list[str] | list[list[str]]]
+    """By key: a quantity in plain units, a name, or a list."""

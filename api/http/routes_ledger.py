@@ -1,9 +1,9 @@
 """Reads of the ledger: the node, tips, transactions, milestones, addresses, meters, peers."""
 
 import re
-from typing import Final
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from starlette.exceptions import HTTPException
 
 from api.hexadecimal import from_hex, shown
@@ -13,6 +13,7 @@ from api.http.json_forms import (
     InfoJson,
     MilestoneJson,
     PeersJson,
+    QueryJson,
     TipsJson,
     TransactionJson,
 )
@@ -33,6 +34,9 @@ from tangle.keys import KEY_SIZE, PublicKey
 from tangle.transaction import MAX_INTEGER, TransactionId
 
 BYTES_TYPE: Final = "application/octet-stream"
+
+MAX_QUERIES: Final = 64
+"""Keys in one request."""
 
 _INDEX: Final = re.compile(r"[1-9][0-9]{0,18}\Z")
 
@@ -103,6 +107,15 @@ async def get_address(service: Service, address: str) -> AddressJson:
     """Return what the ledger holds for an address: zeroes where it holds nothing."""
     wanted = decode_address(address)
     return address_json(wanted, service.address(wanted))
+
+
+@router.get("/query", operation_id="query")
+async def query(
+    service: Service, key: Annotated[list[str], Query(min_length=1, max_length=MAX_QUERIES)]
+) -> QueryJson:
+    """Return what the ledger says to named questions after the last applied milestone."""
+    info = await service.info()
+    return QueryJson(info.confirmed_index, {one: service.query(one) for one in key})
 
 
 @router.get("/devices", operation_id="getDevices")

@@ -8,12 +8,13 @@ from api.http.exposition import Family
 from api.http.stream import Subscription
 from edge.join_state import JoinProgress
 from edge.snapshots import SnapshotFile
+from energy.queries import Answer
 from tangle.accounts import Identity
 from tangle.address import Address
 from tangle.contracts import Rules
 from tangle.effects import Halted, PeerId
 from tangle.keys import PublicKey
-from tangle.outcomes import Reason, State
+from tangle.outcomes import Event, Reason, State
 from tangle.proven import Proven
 from tangle.transaction import Transaction, TransactionId
 from tip_selection.outlook import WaitsFor
@@ -134,6 +135,9 @@ class TransactionView:
 
     confidence: int | None = None
     """Percent; `None` unless it was asked for and is known."""
+
+    events: tuple[Event, ...] = ()
+    """What the contract reported, once applied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +305,14 @@ class NodeService(Protocol):
 
     def address(self, address: Address) -> AddressView:
         """Return what the ledger holds for `address`: zeroes where it holds nothing."""
+        ...
+
+    def query(self, key: str) -> Answer:
+        """Return what the ledger says to one query key; addresses are named by their text form.
+
+        Raises:
+            InvalidError: No such key.
+        """
         ...
 
     async def prove_transaction(self, tx_id: TransactionId) -> Proved | None:

@@ -8,6 +8,7 @@ from api.http.json_forms import (
     CheckJson,
     DataJson,
     DeviceJson,
+    EventJson,
     HaltedJson,
     HealthJson,
     IdentityJson,
@@ -40,6 +41,7 @@ from tangle.accounts import NO_ADDRESS, Identity
 from tangle.address import Address, address_of, encode_address
 from tangle.contracts import Contracts
 from tangle.effects import Halted
+from tangle.outcomes import Event
 from tangle.transaction import (
     MILESTONE_ISSUER,
     Data,
@@ -110,7 +112,16 @@ def transaction_json(view: TransactionView, contracts: Contracts) -> Transaction
         attached_at_ms=view.attached_at_ms,
         cumulative_weight=view.cumulative_weight,
         bytes=view.data.hex(),
+        events=[_event_json(event) for event in view.events],
     )
+
+
+def _event_json(event: Event) -> EventJson:
+    fields = {
+        name: encode_address(Address(value)) if isinstance(value, bytes) else value
+        for name, value in event.fields
+    }
+    return EventJson(event.name, fields)
 
 
 def payload_json(payload: Payload, contracts: Contracts) -> PayloadJson:

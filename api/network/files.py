@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from access.device import Claim, Register, claim_registration
-from api.network.plan import NetworkPlan, NodePlace
+from api.network.plan import Founders, NetworkPlan, NodePlace
 from api.settings.layout import COSIGNER_KEY, COSIGNER_LOCK, Layout
 from api.settings.toml_text import Scalar, Section, toml_text
 from tangle.accounts import NO_ADDRESS
@@ -49,12 +49,8 @@ def make_genesis(plan: NetworkPlan, keys: NetworkKeys) -> Genesis:
     The coordinator's process is an edge node among others: as such it may issue checkpoints.
     """
     nodes = [keys.coordinator_node.public, *(key.public for key in keys.edges)]
-    identities = [
-        *(GenesisIdentity(key, "edge") for key in nodes),
-        GenesisIdentity(keys.operator.public, "voter"),
-        *(GenesisIdentity(key, "member") for key in keys.members),
-    ]
-    allocations = [Allocation(address_of(key), MEMBER_ALLOCATION_UEUR) for key in keys.members]
+    founders = _founders(keys) if plan.founders is None else plan.founders
+    identities = [*(GenesisIdentity(key, "edge") for key in nodes), *founders.identities]
     return Genesis(
         name=plan.name,
         created_at_ms=plan.created_at_ms,
@@ -63,7 +59,16 @@ def make_genesis(plan: NetworkPlan, keys: NetworkKeys) -> Genesis:
         coordinator_keys=tuple(sorted(key.public for key in (keys.coordinator, *keys.cosigners))),
         quorum=plan.quorum,
         identities=tuple(sorted(identities, key=lambda one: one.key)),
-        allocations=tuple(sorted(allocations, key=lambda one: one.address)),
+        allocations=tuple(sorted(founders.allocations, key=lambda one: one.address)),
+    )
+
+
+def _founders(keys: NetworkKeys) -> Founders:
+    """Return the operator, who votes, and the members of the homes with their eEuro."""
+    members = (GenesisIdentity(key, "member") for key in keys.members)
+    return Founders(
+        (GenesisIdentity(keys.operator.public, "voter"), *members),
+        tuple(Allocation(address_of(key), MEMBER_ALLOCATION_UEUR) for key in keys.members),
     )
 
 

@@ -9,6 +9,7 @@ from api.exit_codes import ExitCode
 from api.failures import CommandError, Failure, FailureCode
 from api.settings.layout import BROKER, COORDINATOR, MAX_EDGES, MAX_HOMES, Source
 from api.settings.records import DEFAULT_HTTP_PORT, DEFAULT_MESH_PORT, DEFAULT_MQTT_PORT, LOOPBACK
+from tangle.genesis import Allocation, GenesisIdentity
 from tangle.transaction import MAX_COORDINATOR_KEYS
 
 DAY_MS: Final = 86_400_000
@@ -44,6 +45,14 @@ class BrokerPlace:
 
 
 @dataclass(frozen=True, slots=True)
+class Founders:
+    """Who a network begins with, beside its nodes."""
+
+    identities: tuple[GenesisIdentity, ...]
+    allocations: tuple[Allocation, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkPlan:
     """All that is decided before the first key is made."""
 
@@ -62,6 +71,9 @@ class NetworkPlan:
 
     quorum: int
     """Signatures that a milestone needs, the coordinator's among them."""
+
+    founders: Founders | None = None
+    """Who is registered in place of the operator and the members of the homes; `None` for these."""
 
     def home_edge(self, home: int) -> NodePlace:
         """Return the edge node that takes the readings of home number `home`: in turn."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from api.http.checks import SigningState, Vitals, health_checks
 from api.http.exposition import Family, gauge
@@ -47,6 +47,7 @@ from edge.local_difficulty import LocalDifficulty
 from edge.sealing import open_sealed
 from edge.snapshots import FOLDER, SnapshotFile, list_snapshots
 from edge.spans import Spans, size
+from energy.queries import Addresses, Answer, Names, ask
 from tangle.accounts import (
     IDENTITY_PREFIX,
     NO_ADDRESS,
@@ -71,6 +72,8 @@ from tangle.verification import parse
 from tangle.work import required_bits
 
 T = TypeVar("T")
+
+_NAMES: Final = Names(Addresses())
 
 
 class RunningNode(Protocol):
@@ -298,6 +301,10 @@ class NodeApi:
             sequence_window(rows, address).next,
             identity(rows, address),
         )
+
+    def query(self, key: str) -> Answer:
+        """Return what the ledger says to one query key. Raises `InvalidError`."""
+        return ask(self._node.core.ledger.rows, key, _NAMES)
 
     async def prove_transaction(self, tx_id: TransactionId) -> Proved | None:
         """Return the proof of one transaction, or `None`. Raises `NotProvableError`."""

@@ -7,7 +7,7 @@ from api.http.service import TransactionView
 from edge.entries import StoredTransaction
 from tangle.effects import Instant
 from tangle.node import NodeCore
-from tangle.outcomes import Ignored, State
+from tangle.outcomes import Applied, Ignored, State
 from tangle.transaction import TransactionId
 from tip_selection.confidence import confidence
 from tip_selection.outlook import Outlook, WaitsFor, outlook
@@ -67,6 +67,7 @@ def attached_view(
         expected_index=index,
         expected_at_ms=None if index is None else _expected_at_ms(core, index, now),
         confidence=likely,
+        events=outcome.events if isinstance(outcome, Applied) else (),
     )
 
 

@@ -60,6 +60,16 @@ class Field:
     role: str | None = None
     """What whoever is named here must be registered as; `None` if nobody is, or anybody."""
 
+    @property
+    def written(self) -> str:
+        """How people write it."""
+        return _WRITTEN[self.read][0]
+
+    @property
+    def example(self) -> str:
+        """One value of it, as a shell takes it."""
+        return _WRITTEN[self.read][1]
+
 
 def values(
     fields: tuple[Field, ...], given: Mapping[str, object], known: Known
@@ -148,6 +158,23 @@ eur: Final = quantity(EUR)
 energy: Final = quantity(ENERGY)
 price: Final = quantity(PRICE)
 rate: Final = quantity(RATE)
+
+_WRITTEN: Final[Mapping[Reader, tuple[str, str]]] = {
+    ent: ("Tokens: 7.35 ENT.", '"2 ENT"'),
+    eur: ("Money: 0.5 EUR.", '"0.5 EUR"'),
+    energy: ("Energy: 10 kWh, or 250 Wh.", '"10 kWh"'),
+    price: ("Price: 0.5 EUR/ENT.", '"0.5 EUR/ENT"'),
+    rate: ("Part of a whole: 0.95.", "0.95"),
+    member: ("Address tw1…, or a home.", "tw1…"),
+    member_or_none: ("Address tw1…, a home, or none.", "tw1…"),
+    order: ("Id of the transaction that posted it.", "9f…"),
+    integer: ("A whole number.", "1"),
+    watts: ("Power in watts, or none.", "500"),
+    moment: ("Duration from now: 2h, 15min, 30d.", "2h"),
+    label: ("A word.", "C"),
+    key_list: ("Keys in hex.", "9f…"),
+}
+"""How each kind is written, and an example."""
 
 
 def _text(value: object) -> str:

@@ -42,6 +42,7 @@ from tangle.errors import InvalidError
 from tangle.transaction import Operation
 
 VOTE: Final = "governance.vote"
+SET_PARAMETER: Final = "set_parameter"
 METER: Final = "meter"
 EDGE: Final = "edge"
 
@@ -184,7 +185,8 @@ ACTS: Final[Mapping[str, tuple[Callable[..., acts.Act], tuple[Field, ...]]]] = {
 }
 """What can be voted on, by name; `set_parameter` is written as its parameter is."""
 
-_PARAMETER: Final = (Field("name", "name", label), Field("value", "value", label))
+PARAMETER_FIELDS: Final = (Field("name", "name", label), Field("value", "value", label))
+"""Of the act `set_parameter`."""
 
 
 def operation(do: str, given: Mapping[str, object], known: Known) -> Operation:
@@ -213,7 +215,7 @@ def act(name: str, arguments: Mapping[str, object], known: Known) -> acts.Act:
     Raises:
         InvalidError: An argument breaks its rule.
     """
-    if name == "set_parameter":
+    if name == SET_PARAMETER:
         return _parameter(arguments, known)
     if name not in ACTS:
         return acts.NamedAct(name)
@@ -242,7 +244,7 @@ def _vote(given: Mapping[str, object], known: Known) -> acts.Vote:
 
 
 def _parameter(arguments: Mapping[str, object], known: Known) -> acts.Act:
-    read = values(_PARAMETER, arguments, known)
+    read = values(PARAMETER_FIELDS, arguments, known)
     name = str(read["name"])
     value = parameter_value(name, read["value"]) if name in RULES else 0
     return acts.SetParameter(name, value)

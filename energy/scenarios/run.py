@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
+from energy.forms.operations import SET_PARAMETER, VOTE
 from energy.market.trades import Trade, trades_of
 from energy.queries import Answer, Names, ask
 from energy.scenarios.file import Act, Scenario, Step, Wait
@@ -94,14 +95,7 @@ def run_scenario(scenario: Scenario, contracts: Contracts) -> Report:
 def scenario_genesis(scenario: Scenario, parameters: Parameters, now_ms: int) -> Genesis:
     """Return the genesis of a scenario, without a coordinator key: the caller has its own."""
     people = cast(scenario)
-    identities = [
-        GenesisIdentity(people.keys[name].public, role) for name, role in scenario.roles.items()
-    ]
-    allocations = [
-        Allocation(people.addresses[name], amount)
-        for name, amount in scenario.eeuro.items()
-        if amount
-    ]
+    identities, allocations = founders(scenario)
     return Genesis(
         name="scenario",
         created_at_ms=now_ms,
@@ -114,7 +108,29 @@ def scenario_genesis(scenario: Scenario, parameters: Parameters, now_ms: int) ->
     )
 
 
-def compare(number: int, key: str, expected: object, found: Answer) -> Difference | None:
+def founders(scenario: Scenario) -> tuple[list[GenesisIdentity], list[Allocation]]:
+    """Return who is registered from the start, and who begins with eEuro."""
+    people = cast(scenario)
+    identities = [
+        GenesisIdentity(people.keys[name].public, role) for name, role in scenario.roles.items()
+    ]
+    allocations = [
+        Allocation(people.addresses[name], amount)
+        for name, amount in scenario.eeuro.items()
+        if amount
+    ]
+    return identities, allocations
+
+
+def parameter_vote(voter: str, name: str, value: str) -> Act:
+    """Return the step, before the first, by which the one voter sets a parameter."""
+    fields = {"act": SET_PARAMETER, "arguments": {"name": name, "value": value}}
+    return Act(0, "", voter, VOTE, fields, None, None, None, None, ())
+
+
+def compare(
+    number: int, key: str, expected: object, found: str | Sequence[object]
+) -> Difference | None:
     """Return the difference between two answers, `None` if they mean the same.
 
     Quantities are compared as numbers of one unit, exactly; names of a list in any order.
@@ -171,9 +187,7 @@ class _Stage:
 
     def vote_parameter(self, name: str, value: str) -> None:
         """Let the one voter set a parameter. Raises `InvalidError` if the ledger refuses it."""
-        fields = {"act": "set_parameter", "arguments": {"name": name, "value": value}}
-        step = Act(0, "", self._voter, "governance.vote", fields, None, None, None, None, ())
-        outcome = self._apply(step)
+        outcome = self._apply(parameter_vote(self._voter, name, value))
         if isinstance(outcome, Ignored):
             raise InvalidError(f"[network] parameters: {name} = {value!r}: {outcome.reason}")
 

@@ -153,6 +153,7 @@ def test_a_pending_transaction_is_shown_decoded(node: SmallNode, app: FastAPI) -
         "expected_at_ms": START_MS + 2_000,
         "confidence": None,
         "attached_at_ms": START_MS,
+        "events": [],
         "cumulative_weight": 2,
         "bytes": data.hex(),
     }

@@ -23,6 +23,7 @@ from api.processes.up_network import assemble, require_free_ports
 from api.settings.layout import Layout, load_network
 from api.terminal.options import add_command, typer_app
 from api.terminal.talk import failure_of
+from energy.forms.operations import ACTS, FORMS, SET_PARAMETER
 from tangle import errors
 from tangle.errors import TanglewattError
 
@@ -91,6 +92,16 @@ def test_every_command_that_was_asked_for_is_there() -> None:
         "proof get",
         "proof verify",
         "mesh renew",
+        "query",
+        "scenario run",
+        "scenario list",
+        "session open",
+        "session close",
+        *(f"energy {verb}" for verb in ("connect", "produced", "consumed", "actual", "delegate")),
+        *(f"bank {verb}" for verb in ("mint", "burn", "unlock", "lock")),
+        *(f"market {verb}" for verb in ("sell", "buy", "cancel")),
+        *(f"ctt {name[4:].replace('_', '-')}" for name in FORMS if name.startswith("ctt.")),
+        *(f"vote {name.replace('_', '-')}" for name in (*ACTS, SET_PARAMETER)),
     }
 
 
