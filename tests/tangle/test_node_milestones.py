@@ -219,6 +219,23 @@ def test_two_signed_milestones_of_one_index_are_evidence_and_stop_confirmation()
     assert core.confirmed_id == first.tx_id
 
 
+def test_what_a_node_halted_for_is_shown_to_others_and_needs_no_second_look() -> None:
+    core, other = fresh_core(), fresh_core()
+    first, second = milestone(core, (H,), 10), milestone(core, (H,), 11)
+    core.submit(first.data, at(10))
+    other.submit(first.data, at(10))
+    core.receive(ALICE, second.data, at(11))
+
+    assert core.evidence == {second.tx_id: second.data}
+    assert core.is_known(second.tx_id)
+    assert other.heartbeat(BOB, (1, first.tx_id), tuple(core.evidence), at(12)) == [
+        Requested((second.tx_id,), BOB)
+    ]
+    (effect,) = other.receive(BOB, core.evidence[second.tx_id], at(13))
+    assert isinstance(effect, Halted)
+    assert other.heartbeat(BOB, (1, first.tx_id), (second.tx_id,), at(14)) == []
+
+
 def test_a_milestone_ahead_of_the_clock_waits() -> None:
     core = fresh_core()
     issued = milestone(core, (H,), 70_000)
