@@ -11,8 +11,9 @@ from tests.community import COORDINATOR
 from tests.simulation.invariants import Rule
 from tests.simulation.stage import Stage
 
-PATIENCE: Final = 10
-"""Milestone intervals after the last trouble in which everybody must have heard of both."""
+PATIENCE_MS: Final = 60_000
+"""After the last trouble, in which everybody must have heard of both: who is far behind at first
+catches up."""
 
 
 def equivocation(world: Stage) -> None:
@@ -69,7 +70,7 @@ class Equivocation:
         if is_known and all(node.is_up and node.halted for node in world.nodes):
             self._decide()
             return
-        is_late = world.now_ms > world.issue_ms + PATIENCE * world.interval_ms
+        is_late = world.now_ms > world.issue_ms + PATIENCE_MS
         world.watch.verify(not (is_known and is_late), Rule.EVIDENCE, "somebody goes on")
         world.at(world.interval_ms, self._look)
 
