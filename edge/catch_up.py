@@ -32,6 +32,11 @@ SILENCE_MS: Final = 3_000
 STALL_MS: Final = 30_000
 """Wall time without an applied milestone, however much was sent."""
 
+REPEAT_MS: Final = 15_000
+"""Wall time after which a cone that was asked for and is not applied is asked for once more, with
+all after it. Answers come in order: one lost frame makes those useless. What then trickles in by
+missing parents is progress, but never an end."""
+
 DISTRUST_MS: Final = 60_000
 """For so long a peer's word is not enough that there is something to catch up on."""
 
@@ -80,6 +85,9 @@ class _Source:
 
     progress_ms: int
     """When a milestone was last applied."""
+
+    asked: deque[tuple[int, int]]
+    """Last index and time of each request that is under way, the oldest first."""
 
     started_at: int
     """Index from which on it was asked."""
@@ -204,9 +212,14 @@ class CatchUp:
         if not able:
             return None
         chosen = min(able, key=lambda peer: self._failures[peer])
-        return _Source(chosen, confirmed_index, now_ms, now_ms, confirmed_index)
+        return _Source(chosen, confirmed_index, now_ms, now_ms, deque(), confirmed_index)
 
     def _ask_on(self, source: _Source, confirmed_index: int, now_ms: int) -> tuple[Wanted, ...]:
+        while source.asked and source.asked[0][0] <= confirmed_index:
+            source.asked.popleft()
+        if source.asked and now_ms - source.asked[0][1] >= REPEAT_MS:
+            source.asked.clear()
+            source.asked_through = confirmed_index
         first = max(source.asked_through, confirmed_index) + 1
         has = self._offers[source.peer].confirmed_index
         last = min(has, confirmed_index + self._room(source, confirmed_index))
@@ -215,6 +228,7 @@ class CatchUp:
         if source.asked_through <= confirmed_index:
             source.active_ms = now_ms  # nothing was under way: its time begins now
         source.asked_through = last
+        source.asked.append((last, now_ms))
         return tuple(Wanted(source.peer, index) for index in range(first, last + 1))
 
     def _room(self, source: _Source, confirmed_index: int) -> int:

@@ -262,13 +262,15 @@ class Executor:
         """Return what this node says of itself: where it stands, and some of its tips.
 
         Which tips is left to chance, so that each is named sooner or later however many there
-        are; what is below max depth is of no use to anyone.
+        are; what is below max depth is of no use to anyone. A node that has halted names what it
+        halted for first, so that whoever applied another milestone of that index hears of it.
         """
         core = self.core
         useful = [tip for tip in sorted(core.graph.tips) if core.state(tip) is State.TIP]
-        tips = self._rng.sample(useful, min(len(useful), MAX_HEARTBEAT_TIPS))
+        self._rng.shuffle(useful)
+        named = tuple([*sorted(core.evidence), *useful][:MAX_HEARTBEAT_TIPS])
         oldest = self.journal.oldest_cone()
-        return Heartbeat(core.confirmed_index, core.confirmed_id, tuple(tips), version, oldest)
+        return Heartbeat(core.confirmed_index, core.confirmed_id, named, version, oldest)
 
     def progress(self) -> Progress:
         """Return how far behind this node is, as far as it knows."""
@@ -427,7 +429,7 @@ class Executor:
         if pending is not None:
             return pending.data
         stored = self.journal.transaction(tx_id)
-        return None if stored is None else stored.data
+        return self.core.evidence.get(tx_id) if stored is None else stored.data
 
 
 def _batch(

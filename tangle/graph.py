@@ -6,9 +6,13 @@ stays in the journal. Every vertex whose parents are all here (or are entry poin
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from tangle.restored import StoredVertex
 from tangle.transaction import TransactionId
+
+EMPTY: Final = b""
+"""Stands for the issuer where there is nothing to count: the transaction carries nothing."""
 
 
 @dataclass(slots=True, eq=False)
@@ -25,6 +29,10 @@ class Vertex:
 
     order: int
     """Counts attachments of this node: parents always have the lower number."""
+
+    issuer: bytes | None = None
+    """Whose turn it counts for while it is pending; `EMPTY` for nobody's; `None`: not known, so it
+    counts for itself."""
 
     referenced_index: int | None = None
     """Index of the milestone that references it; `None` while pending."""
@@ -177,6 +185,7 @@ class Graph:
         for tx_id in ordered:
             vertex = self._unreferenced.pop(tx_id)
             vertex.referenced_index = index
+            vertex.issuer = None  # no longer needed, and there are many
             vertex.youngest_root_index = vertex.oldest_root_index = index
             self._tips.pop(tx_id, None)
             here.append(tx_id)

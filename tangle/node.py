@@ -61,6 +61,8 @@ class NodeCore:
         self.rules = Rules(network_id(genesis), genesis.parameters.work_per_byte, contracts)
         is_open = genesis.parameters.admission == "open"
         self.halted: Halted | None = state.halted
+        self.evidence = _by_id(state.halted)
+        """Milestones for which this node has halted, by id: to be shown to all peers."""
         self._refused = state.refused
         self.is_catching_up = False
         """Set by who fetches cones by index: nothing is asked for that these will bring."""
@@ -145,8 +147,9 @@ class NodeCore:
         return self._window.issuers[issuer]
 
     def is_known(self, tx_id: TransactionId) -> bool:
-        """Return whether the id needs no second look: solid, waiting, held or refused."""
-        return tx_id in self.graph or tx_id in self._refused or self._is_kept_aside(tx_id)
+        """Return whether the id needs no second look: solid, waiting, held, judged."""
+        is_judged = tx_id in self._refused or tx_id in self.evidence
+        return is_judged or tx_id in self.graph or self._is_kept_aside(tx_id)
 
     def next_deadline_ms(self) -> int | None:
         """When to call `tick`, wall time; `None` for never."""
@@ -471,4 +474,9 @@ class NodeCore:
             report,
             tuple(arrival.verified.data for arrival in arrivals),
         )
+        self.evidence = _by_id(self.halted)
         return self.halted
+
+
+def _by_id(halted: Halted | None) -> dict[TransactionId, bytes]:
+    return {} if halted is None else {parse(data).tx_id: data for data in halted.evidence}

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from tangle.genesis import Parameters
-from tangle.graph import Graph
+from tangle.graph import EMPTY, Graph
 from tangle.keys import PublicKey
 from tangle.outcomes import State
 from tangle.restored import Restored, StoredVertex
-from tangle.transaction import TransactionId
+from tangle.transaction import Data, TransactionId
 from tangle.verification import Verified, parse
 from tangle.weights import CumulativeWeights
 
@@ -110,6 +110,9 @@ class Window:
 
     def _keep(self, verified: Verified) -> None:
         self.bodies[verified.tx_id] = verified
+        payload = verified.transaction.payload
+        is_empty = isinstance(payload, Data) and not payload.data
+        self.graph[verified.tx_id].issuer = EMPTY if is_empty else verified.transaction.issuer
         self.issuers[verified.transaction.issuer] += 1
 
     def _release(self, tx_id: TransactionId) -> None:

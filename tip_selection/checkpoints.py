@@ -11,7 +11,8 @@ from random import Random
 from typing import Final
 
 from tangle.transaction import TransactionId
-from tip_selection.heaviest_branch import MAX_BRANCHES
+from tip_selection.cover import Cover, pending
+from tip_selection.heaviest_branch import MAX_BRANCHES, cone_room
 from tip_selection.view import View
 
 MAX_WAITING_TIPS: Final = 2 * MAX_BRANCHES
@@ -24,19 +25,25 @@ MAX_CHECKPOINTS: Final = 512
 def merging_checkpoints(view: View, rng: Random) -> list[tuple[TransactionId, TransactionId]]:
     """Return the parents of the checkpoints to issue now, each pair ascending.
 
-    Tips whose cones reach back furthest come first and are merged with each other, so that fresh
-    ones stay fresh; among equals chance decides, so that a flood cannot queue ahead of the rest.
+    Tips over what is somebody's turn come first, until one milestone takes them all: then one
+    issuer's thousand tips take the time of others no longer. Among them those whose cones reach
+    back furthest are merged first and with each other, so that fresh ones stay fresh; among equals
+    chance decides, so that a flood cannot queue ahead of the rest.
 
     Returns:
         Disjoint pairs of tips above max depth, at most `MAX_CHECKPOINTS`; none while no more than
         `MAX_WAITING_TIPS` wait.
     """
-    graph = view.graph
-    tips = [tx_id for tx_id in sorted(graph.tips) if not view.is_below_max_depth(graph[tx_id])]
-    if len(tips) <= MAX_WAITING_TIPS:
+    waiting = pending(view)
+    if len(waiting.tips) <= MAX_WAITING_TIPS:
         return []
+    weights = Cover(waiting, cone_room(view)).weights(waiting.tips)
+    pressing = [number for number in waiting.tips if weights[number].urgent]
+    others = [number for number in waiting.tips if not weights[number].urgent]
+    chosen = pressing if len(pressing) > MAX_BRANCHES else others
+    tips = sorted(waiting.ids[number] for number in chosen)
     rng.shuffle(tips)
-    tips.sort(key=lambda tx_id: graph[tx_id].oldest_root_index)
+    tips.sort(key=lambda tx_id: view.graph[tx_id].oldest_root_index)
     pairs = zip(tips[::2], tips[1::2], strict=False)
     ordered = [(first, second) if first < second else (second, first) for first, second in pairs]
     return ordered[:MAX_CHECKPOINTS]

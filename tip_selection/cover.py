@@ -6,10 +6,12 @@ at a time, so that memory grows with the pending vertices and not with their squ
 """
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from tangle.graph import EMPTY
 from tangle.transaction import TransactionId
 from tip_selection.view import View
 
@@ -21,6 +23,9 @@ SWEEP_BUDGET: Final = 200_000
 
 FIT_BUDGET: Final = 500_000
 """Vertices visited by walks that check whether a cone fits: ten of the largest size."""
+
+TURN: Final = 8
+"""Oldest pending transactions of one issuer that are urgent: more of them have no more weight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,20 @@ class Pending:
     tips: tuple[int, ...]
     """Ascending: no child, or only children below max depth."""
 
+    urgent: frozenset[int]
+    """The first `TURN` of each issuer; of those who issue nothing that counts, none."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Weight:
+    """How much of what waits lies under a tip.
+
+    What is urgent counts first: one issuer, however much it issues, weighs no more than its turn.
+    """
+
+    urgent: int
+    total: int
+
 
 @dataclass(frozen=True, slots=True)
 class Room:
@@ -54,15 +73,22 @@ def pending(view: View) -> Pending:
     numbers: dict[TransactionId, int] = {}
     parents: list[tuple[int, ...]] = []
     sizes_bytes: list[int] = []
+    urgent: list[int] = []
+    turns: Counter[bytes] = Counter()
     # Whatever approves a vertex below max depth lies below it as well: what stays has its parents.
     for vertex in view.graph.unreferenced():
         if vertex.milestone_index is None and not view.is_below_max_depth(vertex):
+            if vertex.issuer is None:
+                urgent.append(len(numbers))
+            elif vertex.issuer != EMPTY and turns[vertex.issuer] < TURN:
+                turns[vertex.issuer] += 1
+                urgent.append(len(numbers))
             parents.append(tuple(numbers[each] for each in vertex.parents if each in numbers))
             numbers[vertex.tx_id] = len(numbers)
             sizes_bytes.append(vertex.size_bytes)
     everything = range(len(parents))
     tips = childless(parents, everything)
-    return Pending(tuple(numbers), tuple(parents), tuple(sizes_bytes), tips)
+    return Pending(tuple(numbers), tuple(parents), tuple(sizes_bytes), tips, frozenset(urgent))
 
 
 def childless(parents: Iterable[tuple[int, ...]], numbers: Collection[int]) -> tuple[int, ...]:
@@ -101,9 +127,9 @@ class Cover:
 
         What does not fit is skipped.
         """
-        counts = self.counts(options)
-        by_count = sorted(counts, key=lambda number: (-counts[number], number))
-        return any(self.take(number) for number in by_count)
+        weights = self.weights(options)
+        by_weight = sorted(sorted(weights), key=weights.__getitem__, reverse=True)
+        return any(self.take(number) for number in by_weight)
 
     def take(self, top: int) -> bool:
         """Cover the cone of `top`, if it is new, fits and the work budget lasts."""
@@ -130,17 +156,18 @@ class Cover:
         self.taken.append(top)
         return True
 
-    def counts(self, options: Iterable[int]) -> dict[int, int]:
+    def weights(self, options: Iterable[int]) -> dict[int, Weight]:
         """Return how much of each uncovered option's cone is uncovered, itself included.
 
         Where there is more than `SWEEP_BUDGET` to visit, the oldest blocks are counted and the rest
         is not: what is oldest is the most urgent.
         """
-        counts = {number: 0 for number in options if not self._covered[number]}
+        urgent = self._waiting.urgent
+        weights = {number: Weight(0, 0) for number in options if not self._covered[number]}
         alive = [number for number, covered in enumerate(self._covered) if not covered]
         tips = frozenset(self._waiting.tips)
-        for tip in counts.keys() & tips:  # a tip lies in its own cone only and needs no bit
-            counts[tip] = 1
+        for tip in weights.keys() & tips:  # a tip lies in its own cone only and needs no bit
+            weights[tip] = Weight(tip in urgent, 1)
         columns = [number for number in alive if number not in tips]
         visits = 0
         for at in range(0, len(columns), BLOCK):
@@ -148,12 +175,15 @@ class Cover:
             visits += len(alive) - start
             if visits > SWEEP_BUDGET and at > 0:
                 break
-            self._count_block(counts, alive[start:], columns[at : at + BLOCK])
-        return counts
+            self._weigh_block(weights, alive[start:], columns[at : at + BLOCK])
+        return weights
 
-    def _count_block(self, counts: dict[int, int], alive: list[int], columns: list[int]) -> None:
-        """Add to `counts` how many of `columns` lie in each cone."""
+    def _weigh_block(
+        self, weights: dict[int, Weight], alive: list[int], columns: list[int]
+    ) -> None:
+        """Add to `weights` how many of `columns` lie in each cone."""
         bits = {number: 1 << place for place, number in enumerate(columns)}
+        urgent = sum(bits[number] for number in columns if number in self._waiting.urgent)
         below = [0] * len(self._covered)  # what precedes the block, or is covered, stays 0
         parents = self._waiting.parents
         for number in alive:
@@ -161,5 +191,8 @@ class Cover:
             for parent in parents[number]:
                 mask |= below[parent]
             below[number] = mask
-            if number in counts:
-                counts[number] += mask.bit_count()
+            if number in weights:
+                before = weights[number]
+                weights[number] = Weight(
+                    before.urgent + (mask & urgent).bit_count(), before.total + mask.bit_count()
+                )

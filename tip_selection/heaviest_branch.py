@@ -22,9 +22,10 @@ def select_heaviest_branch(
 ) -> tuple[TransactionId, ...]:
     """Choose what the next milestone approves beside the previous one.
 
-    Greedily the tip over most that is neither referenced nor under a tip chosen before; the last
-    places, at most `MAX_RANDOM_BRANCHES`, go to tips at random. Every tip above max depth is on
-    offer, semi-lazy and lazy: this is their last chance. All together fits the largest cone of the
+    Greedily the tip over most that is neither referenced nor under a tip chosen before, where what
+    is an issuer's turn counts first; the last places, at most `MAX_RANDOM_BRANCHES`, go to tips at
+    random, those over somebody's turn before others. Every tip above max depth is on offer,
+    semi-lazy and lazy: this is their last chance. All together fits the largest cone of the
     network's parameters; what does not is skipped. When not even all that waits would fit, its
     oldest part is on offer too, tip or not, so that something always moves.
 
@@ -54,13 +55,20 @@ def select_heaviest_branch(
         cover = Cover(waiting, room)
         while len(cover.taken) < count - random_count and cover.take_heaviest(offer):
             pass
-        for number in rng.sample(offer, len(offer)):
+        for number in _by_chance(cover, offer, rng):
             if len(cover.taken) == count:
                 break
             cover.take(number)
         if cover.taken:
             return tuple(sorted(waiting.ids[number] for number in cover.taken))
     return ()
+
+
+def _by_chance(cover: Cover, offer: tuple[int, ...], rng: Random) -> list[int]:
+    """Return the offer in any order, but what is over somebody's turn first."""
+    weights = cover.weights(offer)
+    shuffled = rng.sample(offer, len(offer))
+    return sorted(shuffled, key=lambda number: not (number in weights and weights[number].urgent))
 
 
 def cone_room(view: View) -> Room:

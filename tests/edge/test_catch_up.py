@@ -14,6 +14,7 @@ from edge.catch_up import (
     FAR_BEHIND,
     MAX_CONES_ASKED,
     MAX_CONES_BYTES,
+    REPEAT_MS,
     SILENCE_MS,
     STALL_MS,
     STUCK_MS,
@@ -139,6 +140,21 @@ def test_another_peer_is_asked_for_the_rest_when_one_falls_silent() -> None:
 
     assert plan.plan(0, 100, [BOB, ALICE], SILENCE_MS - 1) == ()
     assert plan.plan(0, 100, [BOB, ALICE], SILENCE_MS) == (Wanted(ALICE, 1),)
+
+
+def test_what_does_not_come_is_asked_for_again_though_a_little_comes_without_it() -> None:
+    plan = started()
+    plan.received(BOB, 100, 0)
+    plan.plan(1, 100, [BOB], 0)
+
+    asked = []
+    for number in range(1, 5):  # a milestone now and then, by way of missing parents
+        now_ms = number * REPEAT_MS // 4
+        plan.received(BOB, 100, now_ms)
+        asked.append(plan.plan(1 + number, 100, [BOB], now_ms)[:1])
+
+    assert asked[3] == (Wanted(BOB, 6),)
+    assert all(one != (Wanted(BOB, 2 + number),) for number, one in enumerate(asked[:3], 1))
 
 
 def test_another_peer_is_asked_when_one_is_gone() -> None:

@@ -205,6 +205,19 @@ def test_each_of_many_tips_is_named_in_some_heartbeat_and_none_below_max_depth(
     assert {tip for beat in beats for tip in beat.tips} == {one.tx_id for one in tips}
 
 
+def test_a_halted_node_names_what_it_halted_for_and_gives_it_to_whoever_asks(stage: Stage) -> None:
+    first, second = milestone(stage.core, (H,), 10), milestone(stage.core, (H,), 11)
+    stage.executor.hear([(ALICE, Transactions((first.data,)))], at(10))
+    stage.executor.hear([(ALICE, Transactions((second.data,)))], at(11))
+
+    said = stage.executor.heartbeat("1")
+    stage.executor.hear([(BOB, Request((second.tx_id,)))], at(12))
+
+    assert said.confirmed_id == first.tx_id
+    assert said.tips == (second.tx_id,)
+    assert stage.gossip.directed[-1] == (BOB, Transactions((second.data,)))
+
+
 def test_observers_hear_of_everything_once_it_is_durable(stage: Stage) -> None:
     seen: list[Effect] = []
     durable: list[int] = []

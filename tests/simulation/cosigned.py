@@ -10,14 +10,13 @@ import msgspec
 from typing_extensions import override
 
 from coordinator.cosigner import CoSigner, Refused, Signed
-from coordinator.issuer import Checkpoints, Issue, Issuer, Propose
+from coordinator.issuer import Issuer, Propose
 from coordinator.lock import Lock, first_lock
 from tangle.errors import InvalidError
 from tangle.genesis import Genesis
 from tangle.keys import SigningKey
 from tangle.proposals import CoSignature, Proposal, propose
 from tangle.transaction import (
-    Data,
     KeySignature,
     Milestone,
     Transaction,
@@ -27,7 +26,11 @@ from tangle.transaction import (
     transaction_id,
 )
 from tests.community import COORDINATOR, community, key
-from tests.simulation.world import MEMBERS, SimulatedNode, Weather, World
+from tests.simulation.invariants import Rule
+from tests.simulation.network import MEMBERS, VILLAINS, CoreOf
+from tests.simulation.nodes import SimulatedNode
+from tests.simulation.weather import Weather
+from tests.simulation.world import World
 
 SIGNERS: Final = (COORDINATOR, key(901), key(902), key(903))
 """Of node 0, the leader, and of nodes 1 to 3."""
@@ -52,7 +55,11 @@ class CoSignedWorld(World):
         seed: int,
         characters: Mapping[int, Character] | None = None,
         nodes: int = 6,
+        issue_ms: int = 16_000,
+        *,
         weather: Weather | None = None,
+        core_of: CoreOf | None = None,
+        interval_ms: int = 2_000,
     ) -> None:
         self.characters = defaultdict(lambda: Character.HONEST, characters or {})
         self.locks: dict[int, Lock] = {}
@@ -65,14 +72,16 @@ class CoSignedWorld(World):
         self.refusals: list[str] = []
         """Why an honest co-signer refused."""
 
-        super().__init__(seed, nodes, weather=weather)
+        super().__init__(seed, nodes, issue_ms, weather, core_of, interval_ms)
         for number in range(1, len(SIGNERS)):
             self.locks[number] = first_lock(self.genesis)
             self._take_up(self.nodes[number])
 
     @override
     def found(self, nodes: int) -> Genesis:
-        return community(edges=nodes, members=MEMBERS, signers=SIGNERS, quorum=QUORUM)
+        return community(
+            nodes, MEMBERS + VILLAINS, self.parameters(), signers=SIGNERS, quorum=QUORUM
+        )
 
     @override
     def _start(self, node: SimulatedNode) -> None:
@@ -87,27 +96,12 @@ class CoSignedWorld(World):
     # The leader.
 
     @override
-    def _coordinate_again(self) -> None:
+    def _propose(self, step: object) -> None:
         node = self.nodes[0]
-        if not node.is_up:
-            return
-        step = self.issuer.step(self._instant(node), self._view(node), self.rng)
-        if isinstance(step, Checkpoints):
-            self.at(1, self._coordinate_again)
-            for pair in step.pairs:
-                self._issue(node, COORDINATOR, Data("checkpoint", b""), pair)
-        if isinstance(step, Issue):
-            self._finalise(step)
         if isinstance(step, Propose):
             self.lock = step.lock  # on disk before anyone hears of it
             if not self._hesitates(node):
                 self._put(node, step.proposal)
-
-    def _finalise(self, step: Issue) -> None:
-        node = self.nodes[0]
-        self.lock = step.lock
-        if not self._hesitates(node):
-            self._carry_out(node, node.core.submit(step.data, self._instant(node)))
 
     def _put(self, leader: SimulatedNode, proposal: Proposal) -> None:
         for number in self.locks:
@@ -121,7 +115,7 @@ class CoSignedWorld(World):
             self.refusals.append(str(error))
             return
         if step is not None:
-            self._finalise(step)
+            self.leader_finalises(step)
 
     # The co-signers.
 
@@ -150,7 +144,10 @@ class CoSignedWorld(World):
             self.locks[node.number] = answer.lock  # on disk before the signature leaves
             if not self._hesitates(node):
                 signature = answer.signature
-                self.signed[node.number, signature.index].add(signature.milestone_id)
+                ids = self.signed[node.number, signature.index]
+                ids.add(signature.milestone_id)
+                said = f"node {node.number} signed {len(ids)} of index {signature.index}"
+                self.watch.verify(len(ids) == 1, Rule.SIGNED_ONCE, said)
                 self._answer(node, signature)
 
     def _lie(self, node: SimulatedNode, proposal: Proposal) -> None:
@@ -171,20 +168,13 @@ class CoSignedWorld(World):
 
     # The network.
 
-    def _hesitates(self, node: SimulatedNode) -> bool:
-        """Kill a node now and then, after it wrote its lock and before it sent."""
-        if self.now_ms >= self.issue_ms or self.rng.random() >= self.weather.hesitation:
-            return False
-        self.stop(node, self.rng.randint(200, 3_000))
-        return True
-
     def _tell(self, sender: SimulatedNode, to: SimulatedNode, what: partial[None]) -> None:
         if self.now_ms < self.issue_ms and self.rng.random() < self.weather.loss:
             return
 
         def arrive() -> None:
-            if to.is_up and sender.group == to.group:
-                what()
+            if self.reaches(sender, to):
+                self.when_durable(to, what)
 
         self.at(self.rng.randint(5, self.weather.max_delay_ms), arrive)
 

@@ -9,10 +9,9 @@ from tangle.accounts import coordinators
 from tangle.verification import parse, verify_milestone_signatures
 from tests.simulation.cosigned import SIGNERS, Character, CoSignedWorld
 from tests.simulation.test_network import verify_outcome
-from tests.simulation.world import Weather
+from tests.simulation.weather import CALM
 
 SEEDS = max(2, int(os.environ.get("TANGLEWATT_SEEDS", "200")) // 50)
-CALM = Weather(loss=0, duplication=0, partition_ms=(0, 0), crashes=0, lies=0, hesitation=0)
 
 
 def verify_signing(world: CoSignedWorld) -> None:

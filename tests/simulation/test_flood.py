@@ -4,6 +4,7 @@ The spammer's node is its accomplice: its own door is open. Whoever uses that no
 that the others do not have yet, and waits with it.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -14,10 +15,13 @@ from edge.admission import Admission
 from tangle.effects import PeerId
 from tangle.keys import SigningKey
 from tangle.node import NodeCore
-from tangle.transaction import Data, Payload, TransactionId
+from tangle.transaction import Data, TransactionId
+from tangle.verification import Verified
 from tests.community import edge_key
+from tests.simulation.nodes import Frame, SimulatedNode
 from tests.simulation.test_network import verify_outcome
-from tests.simulation.world import Frame, SimulatedNode, Weather, World
+from tests.simulation.weather import Weather
+from tests.simulation.world import World
 
 NODES: Final = 6
 SPAMMER: Final = NODES - 1
@@ -51,12 +55,12 @@ class SlowWorld(World):
         return [referenced[tx_id] - index for tx_id, index in self.born.items()]
 
     @override
-    def _deliver(self, sender: SimulatedNode, node: SimulatedNode, frame: Frame) -> None:
+    def _deliver(self, node: SimulatedNode, frame: Frame) -> None:
         peer, front = PeerId(frame.sender.to_bytes(32, "big")), self._front(node)
         for data in frame.transactions:
             front.offer(peer, data)
-        rest = Frame(frame.sender, (), frame.request, frame.heartbeat)
-        super()._deliver(sender, node, rest)
+        rest = replace(frame, transactions=())
+        super()._deliver(node, rest)
 
     @override
     def _request(
@@ -67,14 +71,11 @@ class SlowWorld(World):
         super()._request(node, tuple(absent), peer)
 
     @override
-    def _submit(
-        self, node: SimulatedNode, tx_id: TransactionId, data: bytes, payload: Payload
-    ) -> bool:
-        is_taken = super()._submit(node, tx_id, data, payload)
-        is_own_affair = node.number in (SPAMMER, 0) and isinstance(payload, Data)
-        if is_taken and node.number != SPAMMER and not is_own_affair:
-            self.born[tx_id] = self.nodes[0].core.confirmed_index
-        return is_taken
+    def _acknowledged(self, node: SimulatedNode, key: SigningKey, tx: Verified) -> None:
+        super()._acknowledged(node, key, tx)
+        is_own_affair = node.number == 0 and isinstance(tx.transaction.payload, Data)
+        if node.number != SPAMMER and not is_own_affair:
+            self.born[tx.tx_id] = self.nodes[0].core.confirmed_index
 
     def _front(self, node: SimulatedNode) -> Admission:
         core, front = self.fronts.get(node.number, (None, None))

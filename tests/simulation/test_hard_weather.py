@@ -9,8 +9,11 @@ from tangle.transaction import TransactionId
 from tangle.verification import Verified
 from tangle.waiting import WaitingRoom
 from tests.community import COINS_UEUR, edge_key, member_key
+from tests.simulation.network import INTERVAL_MS
+from tests.simulation.nodes import SimulatedNode
 from tests.simulation.test_network import verify_outcome
-from tests.simulation.world import INTERVAL_MS, SimulatedNode, Weather, World
+from tests.simulation.weather import Weather
+from tests.simulation.world import World
 
 SEEDS = range(3)
 CALM = Weather(crashes=0, hesitation=0.0, partition_ms=(0, 0))

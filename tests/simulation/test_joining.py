@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from typing_extensions import override
 
+from tangle.ledger import genesis_state
 from tangle.node import NodeCore
 from tangle.snapshot import (
     SnapshotCone,
@@ -14,7 +15,8 @@ from tangle.snapshot import (
     full_snapshot,
     start_of,
 )
-from tests.simulation.world import SimulatedNode, Weather, World
+from tests.simulation.weather import Weather
+from tests.simulation.world import World
 from tests.tangle.snapshotting import restored
 
 LOST_AT_MS = 9_000
@@ -32,13 +34,7 @@ class JoiningWorld(World):
         self.at(JOINS_AT_MS, self._join)
 
     def _lose_disk(self) -> None:
-        node = self.joiner
-        node.is_up = False
-        node.stored.clear()
-        node.milestones.clear()
-        node.roots.clear()
-        node.applied.clear()
-        node.rows = {}
+        self.joiner.lose_disk(genesis_state(self.genesis))
 
     def _join(self) -> None:
         donor = self.nodes[3]
@@ -56,33 +52,23 @@ class JoiningWorld(World):
         node.core = NodeCore(self.genesis, node.core.rules.contracts, kept)
         node.rows = dict(kept.rows)
         node.stored = {one.tx_id: one for one in kept.recent}
+        node.head = kept.index, kept.milestone_id, kept.timestamp_ms
         node.is_up = True
+        self.watch.begin(node.number, kept.milestone_id)
 
     @override
-    def _is_settled(self) -> bool:
+    def is_settled(self) -> bool:
         """Say of the joiner only what it can know: what was referenced after its snapshot."""
         if self.start is None:
             return False
         others = [node for node in self.nodes if node is not self.joiner]
-        indexes = {node.core.confirmed_index for node in self.nodes}
+        indexes = {node.head[0] for node in self.nodes}
         return (
             max(indexes) - min(indexes) <= 1
             and not any(node.core.waiting_count for node in self.nodes)
             and all(self._has_all(node, 0) for node in others)
             and self._has_all(self.joiner, self.start.index)
         )
-
-    def _has_all(self, node: SimulatedNode, since: int) -> bool:
-        """Return whether all that was referenced after `since` is so on `node`."""
-        known = self.nodes[0].stored
-        for tx_id in self.issued:
-            index = known[tx_id].referenced_index if tx_id in known else None
-            if index is None:
-                return False
-            kept = node.stored.get(tx_id)
-            if index > since and (kept is None or kept.referenced_index is None):
-                return False
-        return True
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -19,10 +19,12 @@ from tangle.effects import (
     Misbehaved,
     Requested,
 )
+from tangle.graph import EMPTY
 from tangle.node import NodeCore
 from tangle.outcomes import Applied, Ignored, NoValue, Reason, State
 from tangle.restored import Restored, StoredVertex
 from tangle.transaction import (
+    Data,
     KeySignature,
     MilestoneWitness,
     SignedTransaction,
@@ -217,6 +219,37 @@ def test_two_signed_milestones_of_one_index_are_evidence_and_stop_confirmation()
     assert isinstance(effect, Halted)
     assert effect.evidence == (second.data,)
     assert core.confirmed_id == first.tx_id
+
+
+def test_a_pending_transaction_counts_for_its_issuer_and_an_empty_one_for_nobody() -> None:
+    core = fresh_core()
+    full = MAKE.transaction(EDGE, 0, (G, H), Data("note", b"x"))
+    empty = MAKE.transaction(EDGE, 1, (G, H), Data("note", b""))
+    for one in (full, empty):
+        core.submit(one.data, at(0))
+
+    pending = [core.graph[one.tx_id].issuer for one in (full, empty)]
+    core.submit(milestone(core, (full.tx_id, empty.tx_id), 10).data, at(10))
+
+    assert pending == [EDGE.public, EMPTY]
+    assert [core.graph[one.tx_id].issuer for one in (full, empty)] == [None, None]
+
+
+def test_what_a_node_halted_for_is_shown_to_others_and_needs_no_second_look() -> None:
+    core, other = fresh_core(), fresh_core()
+    first, second = milestone(core, (H,), 10), milestone(core, (H,), 11)
+    core.submit(first.data, at(10))
+    other.submit(first.data, at(10))
+    core.receive(ALICE, second.data, at(11))
+
+    assert core.evidence == {second.tx_id: second.data}
+    assert core.is_known(second.tx_id)
+    assert other.heartbeat(BOB, (1, first.tx_id), tuple(core.evidence), at(12)) == [
+        Requested((second.tx_id,), BOB)
+    ]
+    (effect,) = other.receive(BOB, core.evidence[second.tx_id], at(13))
+    assert isinstance(effect, Halted)
+    assert other.heartbeat(BOB, (1, first.tx_id), (second.tx_id,), at(14)) == []
 
 
 def test_a_milestone_ahead_of_the_clock_waits() -> None:

@@ -2,9 +2,11 @@ from random import Random
 
 import pytest
 
-from tests.drawing import draw, name_of, sketch
+from tangle.graph import EMPTY
+from tests.drawing import draw, name_of, sketch, tx
 from tests.tip_selection.tangles import milestones, view_of
 from tip_selection.checkpoints import MAX_CHECKPOINTS, MAX_WAITING_TIPS, merging_checkpoints
+from tip_selection.cover import TURN
 from tip_selection.heaviest_branch import select_heaviest_branch
 
 
@@ -50,6 +52,34 @@ def test_the_most_urgent_tips_are_merged_first_and_with_each_other() -> None:
 
     assert [name_of(tx_id)[:3] for pair in pairs[:3] for tx_id in pair] == ["old"] * 6
     assert len(pairs) == 13
+
+
+def test_a_thousand_tips_of_one_issuer_do_not_keep_others_from_being_merged() -> None:
+    graph = sketch(f"{burst(300)}\n" + "\n".join(f"own{number}: g h" for number in range(12)))
+    for vertex in graph.unreferenced():
+        name = name_of(vertex.tx_id)
+        vertex.issuer = name.encode() if name.startswith("own") else b"flood"
+
+    first = merging_checkpoints(view_of(graph), Random(1))
+    draw(graph, "\n".join(f"p{at}: {name_of(a)} {name_of(b)}" for at, (a, b) in enumerate(first)))
+    for at in range(len(first)):
+        graph[tx(f"p{at}")].issuer = EMPTY
+    second = merging_checkpoints(view_of(graph), Random(1))
+
+    # Twelve of others, and one turn of the flood, until one milestone takes them all.
+    assert len(first) == (12 + TURN) // 2
+    assert {f"own{number}" for number in range(12)} <= {
+        name_of(one) for two in first for one in two
+    }
+    assert {name_of(one)[0] for two in second for one in two} == {"p"}
+
+
+def test_the_rest_is_merged_once_one_milestone_takes_every_turn() -> None:
+    graph = sketch(burst(300))
+    for vertex in graph.unreferenced():
+        vertex.issuer = EMPTY
+
+    assert len(merging_checkpoints(view_of(graph), Random(1))) == 150
 
 
 def test_what_is_below_max_depth_is_not_merged() -> None:

@@ -7,6 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tangle.genesis import Parameters
+from tangle.graph import EMPTY
 from tangle.transaction import TransactionId
 from tests.drawing import SIZE_BYTES, draw, name_of, new_cone, sketch
 from tests.tip_selection.tangles import milestones, view_of, views
@@ -121,6 +122,39 @@ def test_the_heaviest_are_sure_and_the_rest_is_chance() -> None:
     assert all(len(chosen) == MAX_BRANCHES for chosen in choices)
     assert set.intersection(*choices) == {"s1", "s3", "s5", "s7"}
     assert set.union(*choices) == {f"s{number}" for number in range(12)}
+
+
+def test_one_issuer_has_no_more_weight_than_its_turn() -> None:
+    graph = sketch(stars(30, 30, 30, 30, 30, 30, 3, 3, 3))
+    for vertex in graph.unreferenced():
+        name = name_of(vertex.tx_id)
+        vertex.issuer = name.encode() if name[1] in "678" else b"heavy"
+
+    choices = [set(names(select_heaviest_branch(view_of(graph), Random(n)))) for n in range(50)]
+
+    # Its turn lies in the first chain; the rest of what it built comes last.
+    assert all({"s0", "s6", "s7", "s8"} <= chosen for chosen in choices)
+    assert all(len(chosen) == MAX_BRANCHES for chosen in choices)
+
+
+def test_what_carries_nothing_is_nobodys_turn() -> None:
+    graph = sketch(stars(9, 2))
+    for vertex in graph.unreferenced():
+        vertex.issuer = b"somebody" if name_of(vertex.tx_id) == "s1" else EMPTY
+
+    assert names(select_heaviest_branch(view_of(graph), Random(1), 1)) == ["s1"]
+
+
+def test_the_random_places_go_to_somebodys_turn_first() -> None:
+    graph = sketch(stars(*[1] * 60))
+    honest = {f"s{number}" for number in (50, 55, 59)}
+    for vertex in graph.unreferenced():
+        name = name_of(vertex.tx_id)
+        vertex.issuer = name.encode() if name in honest else EMPTY
+
+    choices = [set(names(select_heaviest_branch(view_of(graph), Random(n)))) for n in range(20)]
+
+    assert all(honest <= chosen for chosen in choices)
 
 
 def test_what_a_chosen_tip_covers_counts_no_more() -> None:
@@ -246,11 +280,11 @@ def test_a_burst_beyond_the_largest_cone_is_worked_off() -> None:
 
 
 @given(view=views())
-def test_the_counts_are_the_sizes_of_the_cones(view: View) -> None:
+def test_the_weights_are_the_sizes_of_the_cones(view: View) -> None:
     waiting = cover.pending(view)
     assume(waiting.ids)
 
-    counts = cover.Cover(waiting, cone_room(view)).counts(range(len(waiting.ids)))
+    weights = cover.Cover(waiting, cone_room(view)).weights(range(len(waiting.ids)))
 
     for number, tx_id in enumerate(waiting.ids):
         cone = [
@@ -258,4 +292,4 @@ def test_the_counts_are_the_sizes_of_the_cones(view: View) -> None:
             for each in new_cone(view.graph, (tx_id,))
             if view.graph[each].milestone_index is None
         ]
-        assert counts[number] == len(cone)
+        assert weights[number].total == len(cone)
