@@ -172,13 +172,22 @@ async def run_meters(
         try:
             async with asyncio.TaskGroup() as group:
                 for runner in runners:
-                    group.create_task(runner.run())
+                    group.create_task(_run(runner, stop))
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from failed
         finally:
             for number in handlers:
                 loop.remove_signal_handler(number)
             loop.set_exception_handler(None)
+
+
+async def _run(runner: "_Runner", stop: Callable[[], None]) -> None:
+    """Run one meter; if it fails, tell the others to stop, for a cancellation may be swallowed."""
+    try:
+        await runner.run()
+    except Exception:
+        stop()
+        raise
 
 
 def _opened(

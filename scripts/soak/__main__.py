@@ -26,6 +26,7 @@ from api.processes.opening import Request, make_or_open
 from api.processes.pid_files import ProcessMark, read_pid_file
 from api.processes.progress import PlainReporter, RunStatus
 from api.processes.up import Network, UpOptions, run_up
+from api.processes.up_main import until_signal
 from api.processes.up_network import DELIVER_ONLY, assemble
 from api.processes.up_report import Ending, shortcomings
 from api.settings.genesis_file import load_genesis
@@ -68,9 +69,11 @@ def main() -> None:
     try:
         with host(wishes.memory_mib * MIB) as small:
             say(f"memory: {wishes.memory_mib} MiB by {small.kind}; core {small.core}")
-            faults = asyncio.run(_run(wishes, Layout(folder / "network"), small))
+            faults = asyncio.run(until_signal(_run(wishes, Layout(folder / "network"), small)))
     finally:
         shutil.rmtree(folder)
+    if isinstance(faults, signal.Signals):
+        faults = [f"stopped by {faults.name}"]
     for fault in faults:
         say(f"✘ {fault}")
     sys.exit(1 if faults else 0)

@@ -3,13 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from devices.meter import MeterState, Store
+from devices.meter import MeterIdentity, MeterState, Store
 from devices.outbox import Outbox, OutboxState, read_outbox_state
-from devices.shell import MeterConfig, read_profile, read_recording, run_meter
+from devices.shell import MeterConfig, read_profile, read_recording, run_meter, run_meters
 from devices.sources.household import encode_profile
 from devices.sources.rows import Registers
 from tangle.effects import Instant
 from tangle.errors import InvalidRecordingError, MalformedBytesError, StorageError
+from tangle.keys import SigningKey
 from tests.devices.homes import DEVICE, IDENTITY, NETWORK, flat_profile, recording
 
 SAMPLE = Path(__file__).parent.parent / "vectors" / "home_sample.csv"
@@ -69,3 +70,32 @@ def test_a_meter_that_finds_another_recording_says_so(path: Path) -> None:
 
     with pytest.raises(InvalidRecordingError, match="row 1 of the source reads 20 and 2 Wh"):
         asyncio.run(run_meter(nowhere, recording(5), lambda: Instant(0, 0)))
+
+
+def test_meters_in_one_process_keep_their_own_outboxes(tmp_path: Path) -> None:
+    key = SigningKey(bytes([77]) * 32)
+    other = MeterIdentity(NETWORK, key, IDENTITY.edge_key)
+    meters = [
+        (MeterConfig(one, tmp_path / f"{number}.sqlite3", "127.0.0.1", 1), recording(5))
+        for number, one in enumerate((IDENTITY, other))
+    ]
+
+    asyncio.run(run_meters(meters, lambda: Instant(0, 0), measure=False))
+
+    for config, _ in meters:
+        assert read_outbox_state(config.outbox) == OutboxState(0, -1, 0, 0, finished=True)
+
+
+def test_a_meter_that_fails_stops_the_others(tmp_path: Path) -> None:
+    failing, endless = tmp_path / "failing.sqlite3", tmp_path / "endless.sqlite3"
+    with Outbox(failing, NETWORK, DEVICE) as outbox:
+        outbox.store(Store((), MeterState(1, 0, Registers(10**6, 0), 900_000)))
+        outbox.forget(0)
+    other = MeterIdentity(NETWORK, SigningKey(bytes([77]) * 32), IDENTITY.edge_key)
+    meters = [
+        (MeterConfig(other, endless, "127.0.0.1", 1), recording(5)),
+        (MeterConfig(IDENTITY, failing, "127.0.0.1", 1), recording(5)),
+    ]
+
+    with pytest.raises(InvalidRecordingError, match="row 1 of the source"):
+        asyncio.run(run_meters(meters, lambda: Instant(0, 0)))
