@@ -134,8 +134,11 @@ def find_order(rows: RowReader, order_id: TransactionId) -> Order | None:
 
 def side_of_book(rows: RowReader, side: Side) -> Iterator[Order]:
     """Yield the open orders of a side, the best price first, then the oldest. Lazy."""
-    for _, value in rows.scan(SELL_PREFIX if side == "sell" else BUY_PREFIX):
-        yield _orders.decode_own(value)
+    get, decode = rows.get, _orders.decode_own
+    for key in rows.walk(SELL_PREFIX if side == "sell" else BUY_PREFIX):
+        value = get(key)
+        assert value is not None, f"order {key.hex()} is in order without a row"
+        yield decode(value)
 
 
 def expired_orders(rows: RowReader, timestamp_ms: int) -> Iterator[Order]:
