@@ -25,17 +25,22 @@ from api.settings.private_files import create_folder
 from api.settings.records import CoordinatorConfig, Enrolment, NodeConfig, node_part
 from coordinator.cosigner import CoSigner
 from coordinator.issuer import Issuer
+from edge.arriving import Arrived, go_on_from
 from edge.catch_up import Progress
 from edge.certificates import Credentials, read_credentials
 from edge.clock import Clock
+from edge.joiner import Joiner
+from edge.joining import JoinSettings
 from edge.journal import Journal
 from edge.keeping import HistoryKeeper, HistorySettings
 from edge.key_file import read_key_file, read_passphrase
-from edge.mesh import MeshConfig, open_mesh
+from edge.mesh import Mesh, MeshConfig, open_mesh
 from edge.mqtt import BrokerAddress, MeterLink
+from edge.offering import SnapshotServer
 from edge.runtime import EdgeNode, NodeSettings, Surroundings
 from edge.sealing import sealing_key
 from edge.snapshots import SnapshotFile
+from edge.standing import Standings
 from tangle.accounts import NO_ADDRESS
 from tangle.address import Address, address_of
 from tangle.effects import Effect, Instant, PeerId
@@ -121,42 +126,130 @@ def run_coordinator(config: CoordinatorConfig) -> None:
     asyncio.run(_until_signalled(_run_coordinator(config)))
 
 
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What a process keeps for as long as it runs."""
+
+    config: NodeConfig
+    role: str
+    """`edge` or `coordinator`."""
+
+    genesis: Genesis
+    key: SigningKey
+    credentials: Credentials | None
+    journal: Journal
+    mesh: Mesh
+    clock: Clock
+    listener: socket.socket
+    standings: Standings
+
+
+@dataclass(frozen=True, slots=True)
+class _Life:
+    """One node over its ground: from its start until it ends, or goes on from a snapshot."""
+
+    node: EdgeNode
+    answers: NodeApi
+    services: tuple[Service, ...]
+    keeper: HistoryKeeper
+    joiner: Joiner
+
+
 async def _run_node(config: NodeConfig) -> None:
-    async with _opened(config, "edge") as (node, answers, services, _):
+    async def run(life: _Life) -> None:
         if config.cosigner is None:
-            await node.run(*services)
+            await life.node.run(*life.services)
             return
         named, passphrase = config.cosigner, read_passphrase(config.node.passphrase_file)
-        lock = read_lock(named.lock_file, network_id(node.genesis), TAKE_OVER)
+        lock = read_lock(named.lock_file, network_id(life.node.genesis), TAKE_OVER)
         key = read_key_file(named.key_file, passphrase)
-        cosigner = CoSigner(node.core, key, PublicKey(named.leader_key), lock)
-        cosigning = CoSigning(node, cosigner, named.lock_file)
-        answers.watch_signing(cosigning.state)
-        await node.run(*services, cosigning.run)
+        cosigner = CoSigner(life.node.core, key, PublicKey(named.leader_key), lock)
+        cosigning = CoSigning(life.node, cosigner, named.lock_file)
+        life.answers.watch_signing(cosigning.state)
+        await life.node.run(*life.services, cosigning.run)
+
+    async with _opened(config, "edge") as ground:
+        await _live(ground, run)
 
 
 async def _run_coordinator(config: CoordinatorConfig) -> None:
     genesis = load_genesis(config.node.genesis_file)
     lock_file = config.coordinator.lock_file
-    lock = read_lock(lock_file, network_id(genesis))
+    read_lock(lock_file, network_id(genesis))  # without it the process does not even start
     passphrase = read_passphrase(config.node.passphrase_file)
     key = read_key_file(config.coordinator.key_file, passphrase)
-    async with _opened(node_part(config), "coordinator") as (node, answers, services, keeper):
-        issuer = Issuer(node.core, (key,), lock)
+
+    async def run(life: _Life) -> None:
+        node = life.node
+        issuer = Issuer(node.core, (key,), read_lock(lock_file, network_id(genesis)))
         coordinating = Coordinating(node, issuer, lock_file, SystemRandom())
-        answers.watch_signing(coordinating.state)
+        life.answers.watch_signing(coordinating.state)
 
         async def announced(file: SnapshotFile) -> None:
             await announce(node, file)
 
-        keeper.written = announced
-        await node.run(*services, coordinating.run)
+        life.keeper.written = announced
+        await node.run(*life.services, coordinating.run)
+
+    async with _opened(node_part(config), "coordinator") as ground:
+        await _live(ground, run)
+
+
+async def _live(ground: _Ground, run: Callable[[_Life], Coroutine[None, None, None]]) -> None:
+    """Run a node until cancelled, anew whenever it goes on from a peer's snapshot."""
+    while True:
+        arrived = await _until_snapshot(ground, run)
+        data_dir, own = ground.config.node.data_dir, ground.key.public
+        go_on_from(arrived, ground.genesis, ground.journal, data_dir, own)
+
+
+async def _until_snapshot(
+    ground: _Ground, run: Callable[[_Life], Coroutine[None, None, None]]
+) -> Arrived:
+    """Run a node until a snapshot is here that it should go on from, and end it."""
+    life = _begun(ground)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(run(life))
+        arrived = await life.joiner.run()
+        running.cancel()
+    return arrived
+
+
+def _begun(ground: _Ground) -> _Life:
+    """Return a node that takes up where the journal stands, with all that serves it."""
+    config, key, genesis = ground.config, ground.key, ground.genesis
+    data_dir, wall_ms = config.node.data_dir, ground.clock.wall_ms
+    link = _link(config, network_id(genesis)) if ground.role == "edge" else None
+    around = Surroundings(ground.journal, ground.mesh, ground.clock, link, _rng())
+    node = EdgeNode(genesis, CONTRACTS, key, around, _settings(config, ground.role, key.public))
+    executor = node.executor
+    executor.standings = ground.standings  # who lied is not forgiven for the sake of a snapshot
+    served = _Served(node, data_dir)
+    ends_at_ms = None if ground.credentials is None else ground.credentials.ends_at_ms
+    version_here = version("tanglewatt")
+    card = NodeCard(key.public, config.node.name, ground.role, version_here, ends_at_ms)
+    answers = NodeApi(served, card, served.peers, sealing_key(key) if link else None)
+    http = _http(config, node, answers, ground.listener.dup())
+    keeper = _keeper(config, ground.role, node)
+    joiner = Joiner(genesis, executor, ground.mesh, data_dir, join_settings(config), wall_ms)
+    answers.watch_joining(joiner.state)
+    server = SnapshotServer(genesis, data_dir, ground.mesh, wall_ms)
+    executor.listen_snapshots(server.hear)
+    return _Life(node, answers, (http, keeper.run, server.run), keeper, joiner)
+
+
+def join_settings(config: NodeConfig) -> JoinSettings:
+    """Return whether and when a node starts from a peer's snapshot.
+
+    An archive does not unless it is told to: it is there to keep what a snapshot leaves out.
+    """
+    is_archive = config.history.pruning_depth == 0
+    is_on = config.join.snapshots == "on" or (config.join.snapshots == "auto" and not is_archive)
+    return JoinSettings(is_on, config.join.ahead)
 
 
 @asynccontextmanager
-async def _opened(
-    config: NodeConfig, role: str
-) -> AsyncIterator[tuple[EdgeNode, NodeApi, tuple[Service, ...], HistoryKeeper]]:
+async def _opened(config: NodeConfig, role: str) -> AsyncIterator[_Ground]:
     """Open all that a node stands on, and close it again in the opposite order."""
     genesis = load_genesis(config.node.genesis_file)
     key = read_key_file(config.node.key_file, read_passphrase(config.node.passphrase_file))
@@ -171,20 +264,18 @@ async def _opened(
                 _mesh_config(config, key, credentials, network, journal, clock), clock.wall_ms
             )
             try:
-                link = _link(config, network) if role == "edge" else None
-                around = Surroundings(journal, mesh, clock, link, _rng())
-                node = EdgeNode(
-                    genesis, CONTRACTS, key, around, _settings(config, role, key.public)
+                yield _Ground(
+                    config,
+                    role,
+                    genesis,
+                    key,
+                    credentials,
+                    journal,
+                    mesh,
+                    clock,
+                    listener,
+                    Standings(),
                 )
-                served = _Served(node, config.node.data_dir)
-                ends_at_ms = None if credentials is None else credentials.ends_at_ms
-                card = NodeCard(
-                    key.public, config.node.name, role, version("tanglewatt"), ends_at_ms
-                )
-                answers = NodeApi(served, card, served.peers, sealing_key(key) if link else None)
-                http = _http(config, node, answers, listener)
-                keeper = _keeper(config, role, node)
-                yield node, answers, (http, keeper.run), keeper
             finally:
                 await mesh.close()
     finally:

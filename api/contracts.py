@@ -11,5 +11,5 @@ from energy.powerchain.contract import CONTRACT as ENERGY
 from energy.transfer import CONTRACT as TRANSFER
 from tangle.contracts import Contracts, by_name
 
-CONTRACTS: Final[Contracts] = by_name(TRANSFER, DEVICE, GOVERNANCE, ENERGY, BANK, MARKET, CTT)
+CONTRACTS: Final[Contracts] = by_name(TRANSFER, DEVICE, ENERGY, BANK, MARKET, CTT, GOVERNANCE)
 """What this version of the protocol runs."""

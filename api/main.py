@@ -98,11 +98,18 @@ _add(
     "Let a stopped node start from a backup.",
     ("restore",),
 )
+_database = _group("db", "The database of a node.")
 _add(
-    _group("db", "The database of a node."),
+    _database,
     "check",
     "api.commands.db_main",
     "Compute everything in the journal of a stopped node anew.",
+)
+_add(
+    _database,
+    "salvage",
+    "api.commands.salvage_main",
+    "Save the readings of a damaged journal.",
 )
 _add(_group("meter", "A meter."), "run", "api.processes.meter_main", "Run one meter.")
 _add(_group("broker", "MQTT."), "run", "api.processes.broker_main", "Run the embedded MQTT broker.")

@@ -121,8 +121,25 @@ def verify_successor(previous: Reading, following: Reading) -> None:
         following: A reading that passed `verify_reading`.
 
     Raises:
-        InvalidReadingError: Another network or device, a sequence that is not the next, a
-            register that falls, or an interval that starts before the previous one ended.
+        InvalidReadingError: A sequence that is not the next; or as `verify_later`.
+    """
+    if following.sequence != previous.sequence + 1:
+        raise InvalidReadingError(
+            f"reading {following.sequence} cannot follow {previous.sequence}: the next is expected"
+        )
+    verify_later(previous, following)
+
+
+def verify_later(previous: Reading, following: Reading) -> None:
+    """Check that `following` may stand after `previous`, whatever lies between them.
+
+    Args:
+        previous: The newest reading that counts so far.
+        following: A reading that passed `verify_reading`, of a higher sequence.
+
+    Raises:
+        InvalidReadingError: Another network or device, a register that falls, or an interval
+            that starts before the previous one ended.
     """
     name = f"reading {following.sequence}"
     if (following.network, following.device) != (previous.network, previous.device):
@@ -130,8 +147,6 @@ def verify_successor(previous: Reading, following: Reading) -> None:
             f"{name} of device {following.device.hex()} in network {following.network.hex()}"
             f" cannot follow one of {previous.device.hex()} in {previous.network.hex()}"
         )
-    if following.sequence != previous.sequence + 1:
-        raise InvalidReadingError(f"{name} cannot follow {previous.sequence}: the next is expected")
     registers = (
         ("import register", previous.import_wh, following.import_wh),
         ("export register", previous.export_wh, following.export_wh),

@@ -12,7 +12,7 @@ import signal
 import socket
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, assert_never
@@ -130,18 +130,37 @@ async def run_meter(
         ForeignStoreError: The outbox is another meter's.
         InvalidRecordingError: The source does not continue what was measured before.
     """
-    identity = config.identity
-    device = address_of(identity.key.public)
-    with Outbox(config.outbox, identity.network, device, config.pass_point) as outbox:
-        state, kept = outbox.load()
-        core = MeterCore(identity, source, state, kept, config.limits)
-        runner = _Runner(config, core, outbox, now)
+    await run_meters([(config, source)], now, measure=measure)
+
+
+async def run_meters(
+    meters: Sequence[tuple[MeterConfig, ReadingSource]],
+    now: Callable[[], Instant],
+    *,
+    measure: bool = True,
+) -> None:
+    """Run several meters in one process, each with its own outbox and connection.
+
+    Ends when all of them have. Arguments, signals and errors are those of `run_meter`; the first
+    meter that fails ends the others.
+    """
+    with ExitStack() as stack:
+        runners = [_opened(config, source, now, stack) for config, source in meters]
+
+        def stop() -> None:
+            for runner in runners:
+                runner.stop()
+
+        def stop_measuring() -> None:
+            for runner in runners:
+                runner.stop_measuring()
+
         if not measure:
-            runner.stop_measuring()
+            stop_measuring()
         handlers = {
-            signal.SIGTERM: runner.stop,
-            signal.SIGINT: runner.stop,
-            signal.SIGUSR1: runner.stop_measuring,
+            signal.SIGTERM: stop,
+            signal.SIGINT: stop,
+            signal.SIGUSR1: stop_measuring,
         }
         loop = asyncio.get_running_loop()
         for number, handler in handlers.items():
@@ -150,14 +169,26 @@ async def run_meter(
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
         loop.set_exception_handler(_log_callback)
         try:
-            await runner.run()
-        except asyncio.CancelledError:
-            if not runner.is_stopping:
-                raise
+            async with asyncio.TaskGroup() as group:
+                for runner in runners:
+                    group.create_task(runner.run())
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from failed
         finally:
             for number in handlers:
                 loop.remove_signal_handler(number)
             loop.set_exception_handler(None)
+
+
+def _opened(
+    config: MeterConfig, source: ReadingSource, now: Callable[[], Instant], stack: ExitStack
+) -> "_Runner":
+    """Return a meter where its outbox stands; the stack closes that."""
+    identity = config.identity
+    device = address_of(identity.key.public)
+    outbox = stack.enter_context(Outbox(config.outbox, identity.network, device, config.pass_point))
+    state, kept = outbox.load()
+    return _Runner(config, MeterCore(identity, source, state, kept, config.limits), outbox, now)
 
 
 def _log_callback(_loop: asyncio.AbstractEventLoop, context: Mapping[str, object]) -> None:

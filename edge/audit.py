@@ -7,7 +7,7 @@ from typing import Final
 from devices.reading import decode_reading, salted_leaf
 from edge.entries import AppliedBatch
 from edge.sealing import SaltedReading
-from edge.spans import Span, added, size, without
+from edge.spans import Span, Spans, added, size, without
 from tangle.address import Address, encode_address
 from tangle.merkle import merkle_root
 
@@ -70,14 +70,14 @@ class Audit:
 
 
 def audit(
-    meters: Mapping[Address, tuple[int, int]],
+    meters: Mapping[Address, Spans],
     applied: Mapping[Address, Iterable[AppliedBatch]],
     readings: OpenReadings,
 ) -> Audit:
     """Recompute the root of every applied batch of the meters homed here.
 
     Args:
-        meters: First and last journalled sequence by device (`Journal.meters`).
+        meters: Journalled sequences by device (`Journal.meters`).
         applied: Applied batches by device (`Journal.confirmed_readings`).
         readings: Reads the journal and opens the seals.
 
@@ -99,19 +99,19 @@ def audit(
 
 def _device_audit(
     device: Address,
-    journalled: Span,
+    journalled: Spans,
     proven: Iterable[Span],
     claims: Sequence[AppliedBatch],
     readings: OpenReadings,
 ) -> DeviceAudit:
     claimed = [_span(claim) for claim in claims]
-    missing = without((journalled,), proven)
-    _, last = journalled
+    missing = without(journalled, proven)
+    _, last = journalled[-1]
     ((_, newest),) = readings(device, last, last)
     reading = decode_reading(newest.signed).reading
     return DeviceAudit(
-        journalled=size((journalled,)),
-        committed=size((journalled,)) - size(missing),
+        journalled=size(journalled),
+        committed=size(journalled) - size(missing),
         twice=size(claimed) - size(added((), claimed)),
         last_sequence=last,
         import_wh=reading.import_wh,

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from edge.faults import pass_point
 from edge.inspection import inspect
 from edge.offline import Reader, open_reader, reported
+from edge.replacing import replace_journal, sync_path
 from edge.storage import JOURNAL_NAME, lock_folder
 from tangle.contracts import Contracts
 from tangle.errors import (
@@ -26,9 +28,6 @@ from tangle.errors import (
 from tangle.genesis import Genesis, network_id
 
 PART_SUFFIX: Final = ".part"
-BESIDE: Final = ("-wal", "-shm")
-"""What SQLite keeps next to a journal in use."""
-
 _PRIVATE: Final = 0o600
 
 
@@ -94,14 +93,12 @@ def restore_backup(
         journal = folder / JOURNAL_NAME
         if journal.exists() and not accepts_loss:
             _require_no_more(journal, network, held)
-        with _failing_with(folder):
+        with failing_with(folder):
             part = journal.with_name(JOURNAL_NAME + PART_SUFFIX)
             shutil.copyfile(file, part)
             part.chmod(_PRIVATE)
-            _sync(part)
-            aside = _move_aside(journal)
-            part.replace(journal)
-            _sync(folder)
+            sync_path(part)
+            aside = replace_journal(journal, part)
     finally:
         os.close(lock)
     return held, aside
@@ -145,51 +142,30 @@ def _extent(reader: Reader) -> Extent:
     )
 
 
-def _move_aside(journal: Path) -> Path | None:
-    """Give the journal and its log another name, both; return it."""
-    if not any(journal.with_name(JOURNAL_NAME + one).exists() for one in ("", *BESIDE)):
-        return None
-    number = 1
-    while (aside := journal.with_name(f"{JOURNAL_NAME}.replaced-{number}")).exists():
-        number += 1
-    # A log that stays beside another journal would be applied to it: it goes before that comes.
-    for one in ("", *BESIDE):
-        old = journal.with_name(JOURNAL_NAME + one)
-        if old.exists():
-            old.replace(aside.with_name(aside.name + one))
-    _sync(journal.parent)
-    return aside
-
-
 @contextmanager
 def _named_when_whole(file: Path) -> Iterator[Path]:
     """Give a new private file to be written, and its name only when that went well."""
     part = file.with_name(file.name + PART_SUFFIX)
-    with _failing_with(file):
+    with failing_with(file):
         if file.exists():
             raise StorageError(f"{file}: exists already; a backup is never written over")
         part.unlink(missing_ok=True)
         os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE))
         try:
             yield part
-            _sync(part)
+            sync_path(part)
+            pass_point("backup.synced")
             os.link(part, file)
+            pass_point("backup.named")
         finally:
             part.unlink(missing_ok=True)
-        _sync(file.parent)
+        sync_path(file.parent)
 
 
 @contextmanager
-def _failing_with(path: Path) -> Iterator[None]:
+def failing_with(path: Path) -> Iterator[None]:
+    """Turn what the system says of a file into our error."""
     try:
         yield
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror or error}") from error
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -100,20 +100,19 @@ class Batcher:
         return self.waiting_count + live
 
     def restore_device(
-        self, device: Address, first: int, last: int, taken: ReadingRanges, now_ms: int
+        self, device: Address, journalled: Spans, taken: ReadingRanges, now_ms: int
     ) -> None:
         """Take in what is journalled of one device, at start; then `restore_batch`.
 
         Args:
             device: The meter.
-            first: Lowest journalled sequence.
-            last: Highest; none between is missing.
+            journalled: Its sequences; no batch reaches over what lies between two spans.
             taken: The ledger's row of this meter.
             now_ms: Wall clock.
         """
         settled = added((), _spans(taken))
         self._meters[device] = _Meter(
-            waiting=without(((first, last),), settled), settled=settled, since_ms=now_ms
+            waiting=without(journalled, settled), settled=settled, since_ms=now_ms
         )
 
     def restore_batch(self, formed: FormedBatch) -> None:

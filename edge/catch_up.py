@@ -14,7 +14,11 @@ from typing import Final
 from tangle.effects import PeerId
 
 FAR_BEHIND: Final = 5
-"""Milestones: up to here heartbeats and missing parents are enough."""
+"""Milestones: up to here heartbeats and missing parents are enough, or soon will be."""
+
+STUCK_MS: Final = 5_000
+"""Wall time behind without an applied milestone: they were not enough. If the keys changed in the
+gap, the newest milestone proves nothing here and does not lead to those before it."""
 
 MAX_CONES_ASKED: Final = 64
 """Cones asked for and not applied yet."""
@@ -94,6 +98,8 @@ class CatchUp:
         self._samples: deque[tuple[int, int]] = deque()  # wall time, applied index
         self._behind = 0
         self._is_stranded = False
+        self._moved: tuple[int, int] | None = None
+        """Applied index, and the wall time since which it stands still though there is more."""
 
     @property
     def is_under_way(self) -> bool:
@@ -146,13 +152,20 @@ class CatchUp:
             and bool(reachable)
             and all(self._offers[peer].oldest_cone > confirmed_index + 1 for peer in reachable)
         )
-        if self._source is None and self._behind > FAR_BEHIND:
+        is_stuck = self._is_stuck(confirmed_index, now_ms)
+        if self._source is None and (self._behind > FAR_BEHIND or is_stuck):
             self._source = self._choose(confirmed_index, reachable, now_ms)
         if self._source is None or self._behind <= 1:
             self._stop()
             return ()
         self._sample(confirmed_index, now_ms)
         return self._ask_on(self._source, confirmed_index, now_ms)
+
+    def _is_stuck(self, confirmed_index: int, now_ms: int) -> bool:
+        """Return whether a small gap does not close by itself."""
+        if self._behind <= 1 or self._moved is None or self._moved[0] != confirmed_index:
+            self._moved = (confirmed_index, now_ms)
+        return now_ms - self._moved[1] >= STUCK_MS
 
     def _stop(self) -> None:
         self._source = None

@@ -28,6 +28,8 @@ class TakenReading:
     device: Address
     sequence: int
     sealed: bytes
+    begins_anew: bool = False
+    """What lay between it and the reading before is lost: the journal says so for good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Batch:
 
     halted: Halted | None = None
     readings: tuple[TakenReading, ...] = ()
-    """Each device's in order of sequence, without gaps."""
+    """Each device's in order of sequence; a gap only before one that begins anew."""
 
     formed: tuple[FormedBatch, ...] = ()
     counters: Mapping[str, int] = field(default_factory=dict)
@@ -106,6 +108,8 @@ class StoredMilestone:
     """Ledger time."""
 
     state_root: bytes
+    referenced: int
+    """How many transactions it references."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from edge.frames import (
 )
 from edge.journal import Journal
 from edge.mesh import PeerStatus
+from edge.offers import SnapshotBody
 from edge.serving import ConeServer, Outlet
 from edge.standing import Standings
 from tangle.effects import (
@@ -55,6 +56,9 @@ Observer = Callable[[Sequence[Effect]], None]
 
 Listener = Callable[[PeerId, Proposal | CoSignature, Instant], None]
 """Is told what a peer said of a milestone to be; must not wait. Whoever signs milestones."""
+
+SnapshotListener = Callable[[PeerId, SnapshotBody, Instant], None]
+"""Is told what a peer said of snapshots; must not wait."""
 
 
 class Gossip(Outlet, Protocol):
@@ -86,6 +90,12 @@ class Executor:
         self.announced: dict[PeerId, int] = {}
         """Last milestone that each peer said it had applied."""
 
+        self.oldest_cones: dict[PeerId, int] = {}
+        """Smallest milestone index whose cone each peer said it can give."""
+
+        self.holds_back: Callable[[], bool] = lambda: False
+        """Whether history is not to be fetched now: a snapshot may spare it."""
+
         self.standings = Standings()
         self.admission = Admission(core)
         self.catch_up = CatchUp()
@@ -95,6 +105,7 @@ class Executor:
         self._rng = rng
         self._observers: list[Observer] = []
         self._listeners: list[Listener] = []
+        self._snapshot_listeners: list[SnapshotListener] = []
 
     def observe(self, observer: Observer) -> None:
         """Tell `observer` of all effects from now on."""
@@ -104,6 +115,10 @@ class Executor:
         """Tell `listener` of all proposals and co-signatures from now on."""
         self._listeners.append(listener)
 
+    def listen_snapshots(self, listener: SnapshotListener) -> None:
+        """Tell `listener` of all that peers say of snapshots from now on."""
+        self._snapshot_listeners.append(listener)
+
     def hear(self, frames: Iterable[tuple[PeerId, Body]], now: Instant) -> None:
         """Handle what peers said, all in one commit, then answer their requests.
 
@@ -111,7 +126,7 @@ class Executor:
         """
         effects: list[Effect] = []
         requests: list[tuple[PeerId, Request]] = []
-        said_of_milestones: list[tuple[PeerId, Proposal | CoSignature]] = []
+        said_besides: list[tuple[PeerId, Proposal | CoSignature | SnapshotBody]] = []
         for peer, body in frames:
             if self._is_banned(peer, now):
                 continue
@@ -122,6 +137,7 @@ class Executor:
                         effects += self._arrive(peer, data, now)
                 case Heartbeat():
                     self.announced[peer] = body.confirmed_index
+                    self.oldest_cones[peer] = body.oldest_cone
                     self.catch_up.heard(peer, body.confirmed_index, body.oldest_cone)
                     said = (body.confirmed_index, TransactionId(body.confirmed_id))
                     tips = tuple(map(TransactionId, body.tips))
@@ -130,24 +146,30 @@ class Executor:
                     requests.append((peer, body))
                 case ConeRequest():
                     self.cones.ask(peer, body.index)
-                case Proposal() | CoSignature():
-                    said_of_milestones.append((peer, body))
+                case _:
+                    said_besides.append((peer, body))
         for queued in self.admission.turn():
             effects += self._receive(queued.peer, queued.data, now)
         self.carry_out(effects, now)
         self._answer_all(requests, now)
         self._steer(now)
-        self._pass_on(said_of_milestones, now)
+        self._pass_on(said_besides, now)
 
     def _answer_all(self, requests: Sequence[tuple[PeerId, Request]], now: Instant) -> None:
         for peer, request in requests:
             self._answer(peer, request, now)
         self.counts["answered"] += self.cones.serve()
 
-    def _pass_on(self, said: Sequence[tuple[PeerId, Proposal | CoSignature]], now: Instant) -> None:
+    def _pass_on(
+        self, said: Sequence[tuple[PeerId, Proposal | CoSignature | SnapshotBody]], now: Instant
+    ) -> None:
         for peer, body in said:
-            for listener in self._listeners:
-                listener(peer, body, now)
+            if isinstance(body, Proposal | CoSignature):
+                for listener in self._listeners:
+                    listener(peer, body, now)
+            else:
+                for hears in self._snapshot_listeners:
+                    hears(peer, body, now)
 
     def _is_banned(self, peer: PeerId, now: Instant) -> bool:
         return self.standings.banned_until_ms(peer, now.wall_ms) is not None
@@ -180,6 +202,11 @@ class Executor:
                 self._lower(effect, now)
         return effects
 
+    def blame(self, peer: PeerId, error: InvalidError, now: Instant) -> None:
+        """Lower the standing of a peer that signed what is invalid; log it."""
+        self._warn_rarely("misbehaved", peer=peer.hex(), error=str(error))
+        self._lower(Misbehaved(peer, error), now)
+
     def _lower(self, effect: Misbehaved, now: Instant) -> None:
         until_ms = self.standings.lower(effect.peer, effect.error, now.wall_ms)
         if until_ms is not None:
@@ -209,6 +236,9 @@ class Executor:
         """Return how far behind this node is, as far as it knows."""
         said, core = self.catch_up.progress(), self.core
         behind = max(said.behind, core.latest_index - core.confirmed_index)
+        if self.holds_back():
+            known = max(self.announced.values(), default=0)  # nothing else is asked meanwhile
+            behind = max(behind, known - core.confirmed_index)
         return Progress(behind, said.estimate_ms, said.is_stranded)
 
     def carry_out(
@@ -243,6 +273,9 @@ class Executor:
     def _steer(self, now: Instant) -> None:
         """Ask for cones while this node is far behind, and tell the core that they come."""
         core = self.core
+        if self.holds_back():
+            core.is_catching_up = core.halted is None  # nor does the core ask for it by itself
+            return
         connected = self._connected(now)
         self._rng.shuffle(connected)
         wanted = self.catch_up.plan(core.confirmed_index, core.latest_index, connected, now.wall_ms)

@@ -17,6 +17,9 @@ POINTS: Final[Mapping[str, str]] = {
     "journal.durable": "a commit is durable and nobody has heard of it",
     "gossip.before": "effects are durable and not yet told to peers",
     "gossip.after": "peers were told, observers and requests were not",
+    "join.chunk": "a chunk of a snapshot is written, and perhaps not all of them",
+    "join.checked": "a snapshot is here and checked, and the journal is the old one",
+    "join.loaded": "the journal goes on from the snapshot, whose file has no name yet",
     "receipt.before": "a reading is journalled and its receipt not published",
     "receipt.after": "the receipt is published",
     "lock.before": "a milestone is signed and the lock is the old one",
@@ -36,6 +39,12 @@ POINTS: Final[Mapping[str, str]] = {
     "sequence.before": "a wallet's number is not noted",
     "sequence.written": "the number is noted and not synced",
     "sequence.after": "the number is noted and not used",
+    "backup.synced": "a backup is whole and checked, and has no name",
+    "backup.named": "a backup has its name, the folder is not synced",
+    "restore.copied": "another journal lies in the folder and is not its journal yet",
+    "restore.ready": "the other journal is to be the folder's, the old one is still there",
+    "restore.aside": "the old journal is moved aside, the other one has not its name",
+    "restore.named": "the other journal has its name, the folder is not synced",
 }
 """Every point, and what is true there."""
 

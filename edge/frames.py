@@ -12,6 +12,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from edge.offers import SnapshotBody
 from tangle.codec import Decoder, encode
 from tangle.effects import PeerId
 from tangle.errors import (
@@ -112,7 +113,7 @@ class ConeRequest(msgspec.Struct, frozen=True, array_like=True, tag="cone"):
     index: Annotated[int, msgspec.Meta(ge=1, le=MAX_INTEGER)]
 
 
-Body = Transactions | Request | Heartbeat | ConeRequest | Proposal | CoSignature
+Body = Transactions | Request | Heartbeat | ConeRequest | Proposal | CoSignature | SnapshotBody
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True):

@@ -1,7 +1,7 @@
 """Is a journal what a node wrote? Everything that can be computed anew is, and is compared.
 
-SQLite finds pages that are no pages. It keeps no checksum, so a page with other content goes
-unnoticed by it: ids, signatures and roots do not.
+The sweep finds what is no longer what was written. That it was right when it was written is seen
+by ids, signatures and roots.
 """
 
 import sqlite3
@@ -9,9 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from edge.offline import Reader
+from edge.entries import TakenReading
+from edge.offline import Reader, reported
 from edge.records import decode_outcome
-from tangle.accounts import coordinators, genesis_rows
+from edge.rotations import read_rotations
+from edge.schema import SCHEMA_VERSION
+from edge.sealing import open_sealed
+from edge.sweep import sweep
+from tangle.accounts import COORDINATORS_KEY, coordinators, genesis_rows
+from tangle.anchors import follow_rotations
 from tangle.contracts import Contracts, Rules
 from tangle.errors import (
     BadMilestoneError,
@@ -24,6 +30,7 @@ from tangle.genesis import Genesis, entry_points, network_id
 from tangle.ledger import Ledger, LedgerRules, contradictions, genesis_state, milestone_payload
 from tangle.merkle import merkle_root
 from tangle.outcomes import Applied, Outcome
+from tangle.rows import Rows
 from tangle.transaction import Milestone, TransactionId
 from tangle.trie import Trie
 from tangle.verification import (
@@ -56,6 +63,12 @@ class Inspection:
     replayed: int = 0
     """Milestones applied anew, from genesis on."""
 
+    opened: int = 0
+    """Readings whose seal was opened: none without the key."""
+
+    gaps: list[str] = field(default_factory=list)
+    """Readings that were lost with a disk, by device: no fault of this journal."""
+
     fault_count: int = 0
     faults: list[str] = field(default_factory=list)
     """The first of them, in words."""
@@ -68,7 +81,12 @@ class Inspection:
 
 
 def inspect(
-    reader: Reader, genesis: Genesis, contracts: Contracts, *, signatures: bool
+    reader: Reader,
+    genesis: Genesis,
+    contracts: Contracts,
+    *,
+    signatures: bool,
+    sealing_key: bytes | None = None,
 ) -> Inspection:
     """Check a whole journal.
 
@@ -77,13 +95,16 @@ def inspect(
         genesis: Of its network.
         contracts: Of this version.
         signatures: Whether to verify signatures and work: most of the time it takes.
+        sealing_key: Opens the readings; without it they are only counted.
     """
     inspector = _Inspector(reader, genesis, contracts, signatures=signatures)
+    inspector.sealing_key = sealing_key
     steps = (
         inspector.pages,
         inspector.bodies,
         inspector.cones,
         inspector.state,
+        inspector.rotations,
         inspector.readings,
         inspector.counters,
     )
@@ -110,6 +131,7 @@ class _Inspector:
         self, reader: Reader, genesis: Genesis, contracts: Contracts, *, signatures: bool
     ) -> None:
         self.found = Inspection()
+        self.sealing_key: bytes | None = None
         self._reader = reader
         self._genesis = genesis
         self._signatures = signatures
@@ -119,10 +141,15 @@ class _Inspector:
         self._pruned_through = 0
 
     def pages(self) -> None:
-        """Look at the file as SQLite does."""
-        for (line,) in self._reader.rows("PRAGMA integrity_check"):
-            if line != "ok":
-                self.found.add(f"page structure: {line}")
+        """Look at the file as SQLite does, and at every checksum."""
+        with reported(self._reader.path):
+            if self._reader.version < SCHEMA_VERSION:
+                for (line,) in self._reader.rows("PRAGMA integrity_check"):
+                    if line != "ok":
+                        self.found.add(f"page structure: {line}")
+            else:
+                for _ in sweep(self._reader.connection, found=self.found.add):
+                    pass
         begun = self._reader.value("SELECT value FROM meta WHERE name = 'genesis'")
         if begun is not None and begun != entry_points(self._genesis)[0]:
             self.found.add(f"genesis {begun.hex()}: it is {entry_points(self._genesis)[0].hex()}")
@@ -310,13 +337,29 @@ class _Inspector:
                 f" after the last milestone it is {wanted.hex()}"
             )
 
+    def rotations(self) -> None:
+        """Follow the coordinator keys from genesis: they must lead to those of the rows."""
+        value = self._reader.value("SELECT value FROM ledger WHERE key = ?", (COORDINATORS_KEY,))
+        if value is None:
+            return  # a node that was never started; else named with the state
+        rotations = read_rotations(self._reader.connection)
+        keyring, _ = follow_rotations(rotations, self._genesis)
+        _, last = keyring.turns[-1]
+        if last != coordinators(Rows({COORDINATORS_KEY: value})):
+            self.found.add(
+                f"the coordinator keys: the {len(rotations)} changes since genesis do not lead"
+                " to those of the ledger"
+            )
+
     def readings(self) -> None:
-        """See that no meter's readings have a gap."""
+        """See that no meter's readings lack what was taken, and open them."""
         found = self._reader.rows(
             "SELECT m.device, m.first_sequence, m.last_sequence, count(r.sequence),"
-            " min(r.sequence), max(r.sequence) FROM meters m"
-            " LEFT JOIN readings r ON r.device = m.device GROUP BY m.device"
+            " min(r.sequence), max(r.sequence) FROM meters m LEFT JOIN readings r"
+            " ON r.device = m.device AND r.sequence BETWEEN m.first_sequence AND m.last_sequence"
+            " GROUP BY m.device, m.first_sequence ORDER BY m.device, m.first_sequence"
         )
+        before: tuple[bytes, int] | None = None
         for device, first, last, count, least, most in found:
             self.found.readings += count
             if (count, least, most) != (last - first + 1, first, last):
@@ -324,9 +367,22 @@ class _Inspector:
                     f"meter {device.hex()}: {count} readings from {least} to {most}:"
                     f" {first} to {last} were taken"
                 )
+            if before is not None and before[0] == device:
+                self.found.gaps.append(f"{device.hex()}: {before[1] + 1} to {first - 1}")
+            before = (device, last)
         total = self._reader.value("SELECT count(*) FROM readings")
         if total != self.found.readings:
             self.found.add(f"{total - self.found.readings} readings are of unknown meters")
+        if self.sealing_key is not None:
+            self._open_readings(self.sealing_key)
+
+    def _open_readings(self, key: bytes) -> None:
+        for row in self._reader.rows("SELECT device, sequence, sealed FROM readings"):
+            try:
+                open_sealed(key, TakenReading(*row))
+                self.found.opened += 1
+            except DamagedStoreError as error:
+                self.found.add(str(error))
 
     def counters(self) -> None:
         """Hold the counters against what was counted."""

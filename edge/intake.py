@@ -7,16 +7,19 @@ the meter, which had no receipt, posts again.
 
 from collections import ChainMap, Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from devices.reading import (
     MAX_READING_SIZE,
+    Reading,
     SignedReading,
     decode_reading,
+    verify_later,
     verify_reading,
     verify_successor,
 )
+from edge.spans import Span
 from tangle.address import Address, encode_address
 from tangle.errors import InvalidError, InvalidReadingError
 from tangle.keys import PublicKey
@@ -28,6 +31,19 @@ START_PATIENCE_MS: Final = 10_000
 """How long a first reading above the floor waits for a lower one. A receipt covers all below it,
 and a node that subscribes in the middle of a meter's round sees its end first. Rounds start at
 the oldest reading kept and come every few seconds: what still starts there is the oldest."""
+
+
+RESUME_PATIENCE_MS: Final = 60_000
+"""How long a meter must have begun its rounds above a gap before the gap is taken for lost: this
+node starts from an older backup, and what it receipted since the meter has forgotten. Longer
+than at a first start, since what is skipped here is receipted for good: a meter that still has
+it posts it at the beginning of each of some six rounds within that time."""
+
+RESUME_ROUNDS: Final = 3
+"""Rounds that must have begun there, in case this node was deaf for most of the time."""
+
+MAX_RUNS: Final = 64
+"""Runs of readings that one meter may have here; the ledger allows as many gaps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +58,9 @@ class HomedDevice:
     """Where to begin while there is none: one above what the ledger shows as taken. A node that
     lost its disk must not commit to a reading a second time."""
 
+    runs: int = 1
+    """How many runs of readings are journalled: gaps, and one more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
@@ -51,6 +70,9 @@ class Accepted:
     signed: SignedReading
     payload: bytes
     """Its canonical bytes."""
+
+    lost: Span | None = None
+    """Readings before it that neither this journal nor the meter has any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +86,10 @@ class Repeated:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Readings before it are missing: the receipt, again, tells the meter where to go on."""
+    """Readings before it are missing: the receipt, again, tells the meter where to go on.
+
+    If the meter has forgotten them, on an earlier receipt, one of the next rounds is accepted.
+    """
 
     device: Address
     through: int | None
@@ -105,7 +130,7 @@ class Intake:
         self._network = network
         self._lookup = journalled
         self._devices = dict(devices)
-        self._starts: dict[Address, tuple[int, int]] = {}  # lowest sequence seen, since when
+        self._starts: dict[Address, _Start] = {}
         self.counts: Counter[str] = Counter()
         """How many of each result there were, by its name in lower case."""
 
@@ -159,7 +184,7 @@ class Intake:
             except InvalidError as error:
                 result = Refused(device, error)
             if isinstance(result, Accepted):
-                devices[device] = HomedDevice(devices[device].key, result.signed)
+                devices[device] = _moved(devices[device], result)
                 taken[device, result.signed.reading.sequence] = payload
             self.counts[type(result).__name__.lower()] += 1
             results.append(result)
@@ -171,10 +196,11 @@ class Intake:
             if isinstance(result, Accepted):
                 homed = self._devices[result.device]
                 last = result.signed.reading.sequence
-                assert homed.last is None or last == homed.last.reading.sequence + 1, (
+                expected = last if result.lost is None else result.lost[0]
+                assert homed.last is None or expected == homed.last.reading.sequence + 1, (
                     f"journalled {last} of {result.device.hex()} out of turn"
                 )
-                self._devices[result.device] = HomedDevice(homed.key, result.signed)
+                self._devices[result.device] = _moved(homed, result)
                 self._starts.pop(result.device, None)
 
     def _placed(
@@ -192,6 +218,7 @@ class Intake:
         device, sequence = genuine.device, genuine.signed.reading.sequence
         through = _through(homed)
         if through is not None and sequence <= through:
+            self._starts.pop(device, None)  # the meter still has this one: nothing is lost
             known = taken.get((device, sequence)) or self._lookup(device, sequence)
             # What this journal lost with its disk the ledger holds: nothing to compare with.
             if known is not None and known != genuine.payload:
@@ -200,20 +227,58 @@ class Intake:
                 )
             return Repeated(device, through)
         if homed.last is None:
-            may_start = sequence == homed.floor or self._is_oldest(device, sequence, now_ms)
-            return genuine if may_start else Gap(device, through, sequence)
+            start = self._start(device, sequence, now_ms)
+            is_oldest = sequence == start.lowest and now_ms - start.since_ms >= START_PATIENCE_MS
+            is_first = sequence == homed.floor or is_oldest
+            return genuine if is_first else Gap(device, through, sequence)
         if sequence > homed.last.reading.sequence + 1:
-            return Gap(device, through, sequence)
+            return self._resumed(homed, homed.last.reading, genuine, now_ms)
         verify_successor(homed.last.reading, genuine.signed.reading)
         return genuine
 
-    def _is_oldest(self, device: Address, sequence: int, now_ms: int) -> bool:
-        """Return whether the meter has long begun its rounds at no lower sequence."""
-        lowest, since_ms = self._starts.get(device, (sequence, now_ms))
-        if sequence < lowest:
-            lowest, since_ms = sequence, now_ms
-        self._starts[device] = (lowest, since_ms)
-        return sequence == lowest and now_ms - since_ms >= START_PATIENCE_MS
+    def _resumed(
+        self, homed: HomedDevice, last: Reading, genuine: Accepted, now_ms: int
+    ) -> IntakeResult:
+        """Return what a reading above a gap is: too early, or the oldest that the meter has."""
+        sequence = genuine.signed.reading.sequence
+        start = self._start(genuine.device, sequence, now_ms)
+        if (
+            sequence > start.lowest
+            or start.rounds < RESUME_ROUNDS
+            or now_ms - start.since_ms < RESUME_PATIENCE_MS
+        ):
+            return Gap(genuine.device, last.sequence, sequence)
+        if homed.runs >= MAX_RUNS:
+            raise InvalidReadingError(
+                f"reading {sequence} leaves a gap after {last.sequence}:"
+                f" {homed.runs} runs of readings are the maximum"
+            )
+        verify_later(last, genuine.signed.reading)
+        return replace(genuine, lost=(last.sequence + 1, sequence - 1))
+
+    def _start(self, device: Address, sequence: int, now_ms: int) -> "_Start":
+        """Note where a meter's round may have begun; return what is known of that."""
+        start = self._starts.get(device)
+        if start is None or sequence < start.lowest:
+            start = _Start(sequence, now_ms, 1)
+        elif sequence == start.lowest:
+            start = _Start(sequence, start.since_ms, start.rounds + 1)
+        self._starts[device] = start
+        return start
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Where the rounds of a meter begin, as far as this node has seen."""
+
+    lowest: int
+    since_ms: int
+    rounds: int
+
+
+def _moved(homed: HomedDevice, accepted: Accepted) -> HomedDevice:
+    runs = homed.runs if accepted.lost is None else homed.runs + 1
+    return HomedDevice(homed.key, accepted.signed, runs=runs)
 
 
 def _require_homed(devices: Mapping[Address, HomedDevice], device: Address) -> HomedDevice:

@@ -73,8 +73,10 @@ class Issuance:
 
         Raises:
             NoTipsError: There are none, or this node is so far behind that whatever it issued
-                would be below max depth everywhere else.
+                would be below max depth everywhere else, perhaps so far that it joins anew.
         """
+        if self._executor.holds_back():
+            raise NoTipsError("this node may start from a snapshot: it must wait for that")
         behind = self._core.latest_index - self._core.confirmed_index
         if behind > self._core.parameters.max_depth:
             raise NoTipsError(f"this node is {behind} milestones behind: it must catch up first")

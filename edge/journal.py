@@ -5,12 +5,12 @@ not at all if it raises. The ledger's rows start from those of genesis, written 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
-from edge.commits import write_batch, write_genesis, write_start
+from edge.commits import put_meta, set_counter, write_batch, write_genesis, write_start
 from edge.entries import (
     AppliedBatch,
     Batch,
@@ -21,13 +21,24 @@ from edge.entries import (
     StoredTransaction,
     TakenReading,
 )
+from edge.leaping import write_leap
 from edge.pruning import delete_pending, delete_referenced
-from edge.records import decode_halted, decode_outcome, decode_review, encode_review
+from edge.records import (
+    decode_halted,
+    decode_outcome,
+    decode_review,
+    decode_rotation,
+    encode_review,
+)
+from edge.rotations import names_below
+from edge.spans import Spans
 from edge.storage import Storage, Value
+from edge.sums import Row, summed, verified
 from tangle.accounts import READINGS_PREFIX, decode_reading_ranges, genesis_rows
 from tangle.address import Address
+from tangle.anchors import Rotation
 from tangle.effects import Halted
-from tangle.errors import ForeignStoreError, MalformedBytesError
+from tangle.errors import DamagedStoreError, ForeignStoreError, MalformedBytesError
 from tangle.genesis import Genesis, entry_points
 from tangle.keys import PublicKey
 from tangle.outcomes import Applied
@@ -35,18 +46,12 @@ from tangle.ranges import ReadingRanges
 from tangle.restored import Restored, StoredVertex
 from tangle.snapshot import Start
 from tangle.transaction import ReadingBatch, TransactionId, decode
-from tangle.verification import parse
 
 _TRANSACTION: Final = (
-    "SELECT t.tx_id, b.data, t.attached_at_ms, t.milestone_index, t.position, t.outcome"
-    " FROM transactions t JOIN bodies b USING (number) "
+    "SELECT t.*, b.* FROM transactions t LEFT JOIN bodies b ON b.number = t.number "
 )
-_MILESTONE: Final = "SELECT milestone_index, tx_id, timestamp_ms, state_root FROM milestones "
-_FORMED: Final = (
-    "SELECT r.tx_id, r.device, r.first_sequence, r.last_sequence, r.issuer_sequence"
-    " FROM reading_batches r "
-)
-
+_WIDTH: Final = 7
+"""Columns of `transactions`, in what `_TRANSACTION` finds."""
 
 PRUNED_THROUGH: Final = "pruned_through"
 """Counter: last milestone whose cone is not here, since it was pruned or never fetched."""
@@ -78,6 +83,20 @@ class Journal:
         """Close the file and let others have the folder. May be called twice."""
         self._storage.close()
 
+    def on_damage(self, told: Callable[[DamagedStoreError], None]) -> None:
+        """Have `told` hear of damage when it is met, in whatever thread that is."""
+        self._storage.on_damage = told
+
+    def verify(self) -> None:
+        """Read the whole journal and raise `DamagedStoreError` if it is not what was written.
+
+        Left out are the ledger's rows: `restore` verifies each, and a node holds their root
+        against its last milestone, so that none is missing.
+        """
+        with self._storage.reported():
+            for _ in self._storage.sweep(frozenset({"ledger"})):
+                pass
+
     @property
     def path(self) -> Path:
         """The file, for messages to people."""
@@ -99,9 +118,9 @@ class Journal:
         those of the one before, even if the clock was set back in between.
         """
         with self._storage.transaction() as connection:
-            found = connection.execute("SELECT value FROM counters WHERE name = 'epoch'").fetchone()
-            epoch = now_ms if found is None else max(now_ms, int(found[0]) + 1)
-            connection.execute("INSERT OR REPLACE INTO counters VALUES ('epoch', ?)", (epoch,))
+            found = self._storage.table("counters", "WHERE name = 'epoch'")
+            epoch = int(max([now_ms, *(value + 1 for _, value in found)]))
+            set_counter(connection, "epoch", epoch)
         return epoch
 
     def restore(self, genesis: Genesis, reference_depth: int) -> Restored | None:
@@ -111,7 +130,7 @@ class Journal:
         any more: those with a parent referenced more than `reference_depth` milestones ago, or
         a parent left out itself. They stay in the journal.
         """
-        self._begin(genesis)
+        self.begin(genesis)
         latest = self.latest_milestone()
         index = 0 if latest is None else latest.index
         since = index - reference_depth
@@ -125,7 +144,7 @@ class Journal:
             index=index,
             milestone_id=entry_points(genesis)[0] if latest is None else latest.milestone_id,
             timestamp_ms=genesis.ledger_start_ms if latest is None else latest.timestamp_ms,
-            rows=dict(self._storage.rows("SELECT key, value FROM ledger")),
+            rows=dict(self._storage.table("ledger")),
             recent=tuple(recent),
             halted=halted,
             roots=tuple(bare),
@@ -138,7 +157,7 @@ class Journal:
         Raises:
             ForeignStoreError: Something is here already: history is never replaced.
         """
-        self._begin(genesis)
+        self.begin(genesis)
         counts = self.counts()
         if counts.transactions or counts.milestones:
             raise ForeignStoreError(
@@ -148,19 +167,37 @@ class Journal:
         with self._storage.transaction() as connection:
             write_start(connection, start)
 
+    def leap_to(self, genesis: Genesis, start: Start, own: PublicKey) -> None:
+        """Go on from a snapshot that is ahead, in place of what is here; `start` is checked.
+
+        In one commit. The transactions of the past leave. Readings stay, and so does what `own`
+        issued and the state of the snapshot does not show as referenced.
+
+        Raises:
+            ForeignStoreError: The snapshot is not ahead, or this node has halted.
+        """
+        self._begin(genesis)
+        latest = self.latest_milestone()
+        index = 0 if latest is None else latest.index
+        if start.index <= index or self.halted() is not None:
+            raise ForeignStoreError(
+                f"{self.path}: it has applied milestone {index}, the snapshot is of {start.index}: "
+                "only one that is ahead may take its place, and none that of a halted node"
+            )
+        with self._storage.transaction() as connection:
+            write_leap(connection, start, own)
+
     def halted(self) -> Halted | None:
         """Return why confirmation stopped, `None` if it did not."""
-        found = self._storage.row("SELECT value FROM meta WHERE name = 'halted'")
+        found = self._storage.table("meta", "WHERE name = 'halted'")
         with self._storage.reported():
-            return None if found is None else decode_halted(found[0])
+            return decode_halted(found[0][1]) if found else None
 
     def reviews(self) -> list[Review]:
         """Return the halts that were lifted, oldest first."""
-        found = self._storage.rows(
-            "SELECT value FROM meta WHERE name LIKE 'review/%' ORDER BY name"
-        )
+        found = self._storage.table("meta", "WHERE name LIKE 'review/%' ORDER BY name")
         with self._storage.reported():
-            return [decode_review(value) for (value,) in found]
+            return [decode_review(value) for _, value in found]
 
     def lift_halt(self, refused: frozenset[TransactionId], now_ms: int) -> None:
         """Let the node confirm again from its next start on. Durable; the evidence is kept.
@@ -174,7 +211,7 @@ class Journal:
         name = f"review/{len(self.reviews()):08}"
         review = encode_review(Review(halted, refused, now_ms))
         with self._storage.transaction() as connection:
-            connection.execute("INSERT INTO meta VALUES (?, ?)", (name, review))
+            connection.execute("INSERT INTO meta VALUES (?, ?, ?)", summed("meta", name, review))
             connection.execute("DELETE FROM meta WHERE name = 'halted'")
 
     def transaction(self, tx_id: TransactionId) -> StoredTransaction | None:
@@ -187,14 +224,14 @@ class Journal:
 
         Knows the ids that a snapshot left without bodies too.
         """
-        found = self._storage.row(
-            "SELECT milestone_index FROM transactions WHERE tx_id = ?", (tx_id,)
-        )
-        return (False, None) if found is None else (True, found[0])
+        found = self._storage.table("transactions", "WHERE tx_id = ?", (tx_id,))
+        return (True, found[0][3]) if found else (False, None)
 
     def referenced_by(self, index: int) -> list[StoredTransaction]:
         """Return what milestone `index` references, in white-flag order."""
-        return self._transactions("WHERE t.milestone_index = ? ORDER BY t.position", (index,))
+        found = self._transactions("WHERE t.milestone_index = ? ORDER BY t.position", (index,))
+        self._require_whole(index, 0, found)
+        return found
 
     def cone(self, index: int, first: int, most: int) -> list[bytes]:
         """Return up to `most` transactions of a milestone's cone, in white-flag order.
@@ -204,21 +241,36 @@ class Journal:
             first: Place in the order to begin at, from 0.
             most: How many at most.
         """
-        found = self._storage.rows(
-            "SELECT b.data FROM transactions t JOIN bodies b USING (number)"
-            " WHERE t.milestone_index = ? AND t.position >= ? ORDER BY t.position LIMIT ?",
+        found = self._transactions(
+            "WHERE t.milestone_index = ? AND t.position >= ? ORDER BY t.position LIMIT ?",
             (index, first, most),
         )
-        return [data for (data,) in found]
+        if len(found) < most:
+            self._require_whole(index, first, found)
+        return [one.data for one in found]
+
+    def _require_whole(self, index: int, first: int, found: list[StoredTransaction]) -> None:
+        """Check that nothing of a cone is missing from place `first` on.
+
+        Raises:
+            DamagedStoreError: It is, and it was not pruned.
+        """
+        milestone = self.milestone(index)
+        if milestone is None or index < self.oldest_cone():
+            return
+        with self._storage.reported():
+            places = [one.position for one in found]
+            if places != list(range(first, max(first, milestone.referenced))):
+                raise MalformedBytesError(
+                    f"milestone {index}: {len(found)} of its transactions are here from place"
+                    f" {first} on: it references {milestone.referenced}"
+                )
 
     def milestone_bytes(self, index: int) -> bytes | None:
         """Return an applied milestone with its signatures, `None` if it is not here."""
-        found = self._storage.row(
-            "SELECT b.data FROM milestones m JOIN transactions t USING (tx_id)"
-            " JOIN bodies b USING (number) WHERE m.milestone_index = ?",
-            (index,),
-        )
-        return None if found is None else bytes(found[0])
+        milestone = self.milestone(index)
+        found = None if milestone is None else self.transaction(milestone.milestone_id)
+        return None if found is None else found.data
 
     def oldest_cone(self) -> int:
         """Return the smallest milestone index whose cone is all here, applied or to come."""
@@ -247,12 +299,11 @@ class Journal:
 
     def pending(self, after: int, most: int) -> list[tuple[int, TransactionId, bytes]]:
         """Return number, id and bytes of what no milestone references, by number from `after`."""
-        found = self._storage.rows(
-            "SELECT t.number, t.tx_id, b.data FROM transactions t JOIN bodies b USING (number)"
-            " WHERE t.milestone_index IS NULL AND t.number > ? ORDER BY t.number LIMIT ?",
+        found = self._joined(
+            "WHERE t.milestone_index IS NULL AND t.number > ? ORDER BY t.number LIMIT ?",
             (after, most),
         )
-        return [(number, TransactionId(tx_id), data) for number, tx_id, data in found]
+        return [(row[0], TransactionId(row[1]), data) for row, data in found if data is not None]
 
     def drop_pending(self, numbers: Sequence[int]) -> int:
         """Delete transactions that no milestone references, durably; return how many."""
@@ -263,8 +314,9 @@ class Journal:
 
     def committed_ranges(self) -> dict[Address, ReadingRanges]:
         """Return the readings that the ledger's rows count as applied, by device."""
-        found = self._storage.rows(
-            "SELECT key, value FROM ledger WHERE key >= ?1 AND key < ?2",
+        found = self._storage.table(
+            "ledger",
+            "WHERE key >= ?1 AND key < ?2",
             (READINGS_PREFIX, READINGS_PREFIX[:-1] + b"0"),
         )
         with self._storage.reported():
@@ -281,19 +333,26 @@ class Journal:
 
     def milestone(self, index: int) -> StoredMilestone | None:
         """Return applied milestone `index`, `None` for index 0 and for those not applied here."""
-        found = self._storage.row(_MILESTONE + "WHERE milestone_index = ?", (index,))
-        return None if found is None else StoredMilestone(*found)
+        found = self._storage.table("milestones", "WHERE milestone_index = ?", (index,))
+        return StoredMilestone(*found[0]) if found else None
 
     def latest_milestone(self) -> StoredMilestone | None:
         """Return the last applied milestone, `None` before the first."""
-        found = self._storage.row(_MILESTONE + "ORDER BY milestone_index DESC LIMIT 1")
-        return None if found is None else StoredMilestone(*found)
+        found = self._storage.table("milestones", "ORDER BY milestone_index DESC LIMIT 1")
+        return StoredMilestone(*found[0]) if found else None
+
+    def rotations(self, below: int) -> tuple[Rotation, ...]:
+        """Return the changes of the coordinator keys by milestones before `below`, in order."""
+        names = names_below(below)
+        found = self._storage.table("meta", "WHERE name >= ? AND name < ? ORDER BY name", names)
+        with self._storage.reported():
+            return tuple(decode_rotation(value) for _, value in found)
 
     def counts(self) -> Counts:
         """Return how much is here."""
         names = ("transactions", "milestones", "readings")
-        held = dict(self._storage.rows("SELECT name, value FROM counters"))
-        transactions, milestones, readings = (int(held.get(name, 0)) for name in names)
+        held: dict[str, int] = dict(self._storage.table("counters"))
+        transactions, milestones, readings = (held.get(name, 0) for name in names)
         pending = self._storage.rows(
             "SELECT count(*) FROM transactions WHERE milestone_index IS NULL"
         )[0][0]
@@ -301,36 +360,48 @@ class Journal:
 
     def counter(self, name: str) -> int:
         """Return a counter as last committed, 0 if it never was."""
-        found = self._storage.row("SELECT value FROM counters WHERE name = ?", (f"meta/{name}",))
-        return 0 if found is None else int(found[0])
+        found = self._storage.table("counters", "WHERE name = ?", (f"meta/{name}",))
+        return int(found[0][1]) if found else 0
 
-    def meters(self) -> dict[Address, tuple[int, int]]:
-        """Return the first and last journalled sequence by device; none is missing between."""
-        found = self._storage.rows("SELECT device, first_sequence, last_sequence FROM meters")
-        return {device: (first, last) for device, first, last in found}
+    def meters(self) -> dict[Address, Spans]:
+        """Return the journalled sequences by device: a gap between two spans is lost."""
+        spans: dict[Address, Spans] = {}
+        for device, first, last in self._storage.table("meters", "ORDER BY device, first_sequence"):
+            spans[Address(device)] = (*spans.get(Address(device), ()), (first, last))
+        return spans
 
     def readings(self, device: Address, first: int, last: int) -> list[TakenReading]:
         """Return the journalled readings from `first` to `last`, inclusive, in order."""
-        found = self._storage.rows(
-            "SELECT device, sequence, sealed FROM readings"
-            " WHERE device = ? AND sequence BETWEEN ? AND ? ORDER BY sequence",
+        found = self._storage.table(
+            "readings",
+            "WHERE device = ? AND sequence BETWEEN ? AND ? ORDER BY sequence",
             (device, first, last),
         )
+        spans = self._storage.table("meters", "WHERE device = ?", (device,))
+        wanted = sum(max(0, min(last, end) - max(first, begin) + 1) for _, begin, end in spans)
+        with self._storage.reported():
+            if len(found) != wanted:
+                raise MalformedBytesError(
+                    f"meter {device.hex()}: {len(found)} readings from {first} to {last} are here:"
+                    f" {wanted} were taken"
+                )
         return [TakenReading(*row) for row in found]
 
     def unreferenced_batches(self) -> list[FormedBatch]:
         """Return the reading batches formed here that no milestone references."""
-        found = self._storage.rows(
-            _FORMED + "JOIN transactions t ON t.tx_id = r.tx_id"
-            " WHERE t.milestone_index IS NULL ORDER BY t.number"
+        found = self._storage.table(
+            "reading_batches",
+            "JOIN (SELECT tx_id AS pending_id, number FROM transactions"
+            " WHERE milestone_index IS NULL) ON tx_id = pending_id ORDER BY number",
         )
         return [FormedBatch(*row) for row in found]
 
     def batches_holding(self, device: Address, sequence: int) -> list[FormedBatch]:
         """Return the reading batches formed here that commit to one reading, all attempts."""
-        found = self._storage.rows(
-            _FORMED + "WHERE r.device = ?1 AND r.first_sequence <= ?2 AND r.last_sequence >= ?2"
-            " ORDER BY r.issuer_sequence, r.tx_id",
+        found = self._storage.table(
+            "reading_batches",
+            "WHERE device = ?1 AND first_sequence <= ?2 AND last_sequence >= ?2"
+            " ORDER BY issuer_sequence, tx_id",
             (device, sequence),
         )
         return [FormedBatch(*row) for row in found]
@@ -342,75 +413,90 @@ class Journal:
         is evidence for the other. Decodes the whole journal.
         """
         applied: dict[Address, list[AppliedBatch]] = defaultdict(list)
-        referenced = self._storage.rows(
-            "SELECT t.tx_id, b.data, t.outcome FROM transactions t JOIN bodies b USING (number)"
-            " WHERE t.milestone_index IS NOT NULL ORDER BY t.milestone_index, t.position"
-        )
-        with self._storage.reported():
-            for tx_id, data, outcome in referenced:
-                payload = decode(data).transaction.payload
-                if isinstance(payload, ReadingBatch) and isinstance(
-                    decode_outcome(outcome), Applied
-                ):
-                    applied[Address(payload.meter)].append(
-                        AppliedBatch(
-                            tx_id, payload.first_sequence, payload.last_sequence, payload.root
-                        )
+        for one in self._transactions(
+            "WHERE t.milestone_index IS NOT NULL ORDER BY t.milestone_index, t.position", ()
+        ):
+            payload = decode(one.data).transaction.payload
+            if isinstance(payload, ReadingBatch) and isinstance(one.outcome, Applied):
+                applied[Address(payload.meter)].append(
+                    AppliedBatch(
+                        one.tx_id, payload.first_sequence, payload.last_sequence, payload.root
                     )
+                )
         return dict(applied)
 
     def _transactions(self, rest: str, values: Sequence[Value]) -> list[StoredTransaction]:
+        """Return what has a body; of what a snapshot left only the id is here."""
+        found = self._joined(rest, values)
+        with self._storage.reported():
+            return [_stored_transaction(row, data) for row, data in found if data is not None]
+
+    def _joined(self, rest: str, values: Sequence[Value]) -> list[tuple[Row, bytes | None]]:
+        """Return rows of transactions, verified, and their bodies, if they have one."""
         found = self._storage.rows(_TRANSACTION + rest, values)
         with self._storage.reported():
-            return [_stored_transaction(row) for row in found]
+            joined = [
+                (
+                    verified("transactions", row[:_WIDTH]),
+                    None if row[_WIDTH] is None else verified("bodies", row[_WIDTH:])[1],
+                )
+                for row in found
+            ]
+            bare = [row for row, data in joined if data is None]
+            oldest = self.oldest_cone() if bare else 0
+            for _, tx_id, _, index, *_ in bare:
+                if index is None or index >= oldest:
+                    raise MalformedBytesError(f"transaction {tx_id.hex()}: its bytes are not here")
+            return joined
 
-    def _begin(self, genesis: Genesis) -> None:
-        found = self._storage.row("SELECT value FROM meta WHERE name = 'genesis'")
+    def put_notes(self, notes: Iterable[tuple[str, bytes]]) -> None:
+        """Write notes that another journal of this node held, by name; durable."""
+        with self._storage.transaction() as connection:
+            for name, value in notes:
+                put_meta(connection, name, value)
+
+    def begin(self, genesis: Genesis) -> None:
+        """Write the rows of genesis, unless they are there.
+
+        Raises:
+            ForeignStoreError: The journal is of another genesis.
+        """
+        found = self._storage.table("meta", "WHERE name = 'genesis'")
         first = entry_points(genesis)[0]
-        if found is None:
+        if not found:
             with self._storage.transaction() as connection:
                 write_genesis(connection, first, genesis_rows(genesis))
-        elif found[0] != first:
+        elif found[0][1] != first:
             raise ForeignStoreError(
-                f"{self.path}: a journal of genesis {found[0].hex()}, not of {first.hex()}"
+                f"{self.path}: a journal of genesis {found[0][1].hex()}, not of {first.hex()}"
             )
 
     def _recent(
         self, since: int, roots: Iterable[TransactionId]
     ) -> tuple[list[StoredVertex], list[tuple[TransactionId, int]]]:
         """Return what the graph is made of again: vertices, and roots known by their ids alone."""
-        columns = "SELECT number, tx_id, attached_at_ms, milestone_index FROM transactions"
-        found = self._storage.rows(
-            f"WITH recent AS ({columns} WHERE milestone_index IS NULL"
-            f" UNION ALL {columns} WHERE milestone_index >= ?)"
-            " SELECT r.tx_id, b.data, r.attached_at_ms, r.milestone_index"
-            " FROM recent r LEFT JOIN bodies b USING (number) ORDER BY number",
+        numbers = "SELECT number FROM transactions"
+        found = self._joined(
+            f"WHERE t.number IN ({numbers} WHERE milestone_index IS NULL"
+            f" UNION ALL {numbers} WHERE milestone_index >= ?) ORDER BY t.number",
             (since,),
         )
         vertices, known = [], set(roots)
-        bare = [(TransactionId(tx_id), index) for tx_id, data, _, index in found if data is None]
+        bare = [(TransactionId(row[1]), row[3]) for row, data in found if data is None]
         with self._storage.reported():
-            for row in found:
-                if row[1] is None:
+            for row, data in found:
+                if data is None:
                     continue
-                vertex = StoredVertex(*row)
-                _require_own_bytes(vertex.tx_id, vertex.data)
-                is_root = vertex.referenced_index is not None or vertex.tx_id in known
-                if not (is_root or known.issuperset(decode(vertex.data).transaction.parents)):
+                _, tx_id, attached_at_ms, index, *_ = row
+                is_root = index is not None or tx_id in known
+                if not (is_root or known.issuperset(decode(data).transaction.parents)):
                     continue
-                known.add(vertex.tx_id)
-                vertices.append(vertex)
+                known.add(tx_id)
+                vertices.append(StoredVertex(tx_id, data, attached_at_ms, index))
         return vertices, bare
 
 
-def _require_own_bytes(tx_id: TransactionId, data: bytes) -> None:
-    """Check that a body is that of its id: SQLite cannot tell. Raises `MalformedBytesError`."""
-    if (found := parse(data).tx_id) != tx_id:
-        raise MalformedBytesError(f"transaction {tx_id.hex()}: its bytes are {found.hex()}")
-
-
-def _stored_transaction(row: tuple[Any, ...]) -> StoredTransaction:
-    outcome = None if row[5] is None else decode_outcome(row[5])
-    tx_id, data, attached_at_ms, index, position, _ = row
-    _require_own_bytes(tx_id, data)
-    return StoredTransaction(tx_id, data, attached_at_ms, index, position, outcome)
+def _stored_transaction(row: Row, data: bytes) -> StoredTransaction:
+    _, tx_id, attached_at_ms, index, position, outcome = row
+    decoded = None if outcome is None else decode_outcome(outcome)
+    return StoredTransaction(tx_id, data, attached_at_ms, index, position, decoded)

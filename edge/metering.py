@@ -7,6 +7,7 @@ journalled readings, and only once the ledger knows the meter.
 import asyncio
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final, Protocol
 
@@ -149,6 +150,13 @@ class Metering:
         self._executor.carry_out([], now, readings=tuple(map(self._sealed, accepted)))
         self.intake.journalled(results)
         for result in accepted:
+            if result.lost is not None:
+                _log.warning(
+                    "readings lost with a disk: the meter no longer has them",
+                    device=encode_address(result.device),
+                    first=result.lost[0],
+                    last=result.lost[1],
+                )
             if result.device in self._batched:
                 sequence = result.signed.reading.sequence
                 self.batcher.journalled(result.device, sequence, now.wall_ms)
@@ -159,7 +167,8 @@ class Metering:
         content = SaltedReading(os.urandom(SALT_SIZE), accepted.payload)
         sequence = accepted.signed.reading.sequence
         nonce = os.urandom(NONCE_SIZE)
-        return seal(self._sealing_key, accepted.device, sequence, content, nonce)
+        sealed = seal(self._sealing_key, accepted.device, sequence, content, nonce)
+        return replace(sealed, begins_anew=accepted.lost is not None)
 
     def _publish_receipt(self, device: Address) -> None:
         if device not in self.intake:
@@ -282,11 +291,12 @@ class Metering:
         homed = {}
         for device, enrolment in self.enrolments.items():
             taken = reading_ranges(self._core.ledger.rows, device).taken
-            last = None
-            if device in meters:
-                data = self._journalled_reading(device, meters[device][1])
+            last, spans = None, meters.get(device, ())
+            if spans:
+                data = self._journalled_reading(device, spans[-1][1])
                 last = None if data is None else decode_reading(data)
-            homed[device] = HomedDevice(enrolment.key, last, taken[-1].last + 1 if taken else 0)
+            floor = taken[-1].last + 1 if taken else 0
+            homed[device] = HomedDevice(enrolment.key, last, floor, max(1, len(spans)))
         return homed
 
     def _journalled_reading(self, device: Address, sequence: int) -> bytes | None:
@@ -299,10 +309,10 @@ class Metering:
         is_homed = device in self.enrolments and device not in self._batched
         if not is_homed or identity(self._core.ledger.rows, device) is None:
             return
-        span = self._journal.meters().get(device)
-        if span is not None:
+        spans = self._journal.meters().get(device)
+        if spans is not None:
             taken = reading_ranges(self._core.ledger.rows, device)
-            self.batcher.restore_device(device, *span, taken, self._clock.wall_ms())
+            self.batcher.restore_device(device, spans, taken, self._clock.wall_ms())
             self._batched.add(device)
 
     def _restore(self) -> None:

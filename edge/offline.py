@@ -8,16 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge.schema import OLDEST_VERSION, SCHEMA_VERSION
 from edge.storage import (
     APPLICATION_ID,
     BUSY_TIMEOUT_MS,
     JOURNAL_NAME,
-    SCHEMA_VERSION,
     Value,
+    lenient_text,
     lock_folder,
     translated,
 )
-from tangle.errors import DamagedStoreError, ForeignStoreError, StorageError
+from tangle.errors import (
+    DamagedStoreError,
+    ForeignStoreError,
+    MalformedBytesError,
+    StorageError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,11 @@ class Reader:
 
     path: Path
     connection: sqlite3.Connection
+
+    @property
+    def version(self) -> int:
+        """Of the schema."""
+        return int(self.value("PRAGMA user_version"))
 
     def rows(self, statement: str, values: Sequence[Value] = ()) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query one by one, so that a large journal needs little memory."""
@@ -49,6 +60,8 @@ def reported(path: Path) -> Iterator[None]:
         if ours is None:
             raise
         raise ours from error
+    except (MalformedBytesError, UnicodeDecodeError) as error:
+        raise DamagedStoreError(f"{path}: {error}") from error
 
 
 @contextmanager
@@ -79,6 +92,7 @@ def open_reader(file: Path, network: bytes) -> Iterator[Reader]:
         closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection,
     ):
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        connection.text_factory = lenient_text
         reader = Reader(file, connection)
         verify_origin(reader, network)
         yield reader
@@ -98,9 +112,10 @@ def verify_origin(reader: Reader, network: bytes) -> None:
             f"{path}: application id {found:#x}: a journal has {APPLICATION_ID:#x}"
         )
     version = reader.value("PRAGMA user_version")
-    if version != SCHEMA_VERSION:
+    if not OLDEST_VERSION <= version <= SCHEMA_VERSION:
         raise ForeignStoreError(
-            f"{path}: schema version {version}: this program reads {SCHEMA_VERSION}"
+            f"{path}: schema version {version}: this program reads"
+            f" {OLDEST_VERSION} to {SCHEMA_VERSION}"
         )
     named = reader.value("SELECT value FROM meta WHERE name = 'network'")
     if named is None:

@@ -3,6 +3,8 @@
 import sqlite3
 from collections.abc import Iterable
 
+from edge.commits import add_to_counter
+
 
 def delete_referenced(connection: sqlite3.Connection, through: int, most: int) -> int:
     """Delete up to `most` transactions that milestones up to `through` reference.
@@ -26,15 +28,15 @@ def delete_referenced(connection: sqlite3.Connection, through: int, most: int) -
         milestones = connection.execute(
             "DELETE FROM milestones WHERE milestone_index <= ?", (through,)
         ).rowcount
-        _subtract(connection, "milestones", milestones)
-    _subtract(connection, "transactions", bodies)
+        add_to_counter(connection, "milestones", -milestones)
+    add_to_counter(connection, "transactions", -bodies)
     return len(numbers)
 
 
 def delete_pending(connection: sqlite3.Connection, numbers: Iterable[int]) -> int:
     """Delete transactions that no milestone references, by their numbers; return how many."""
     deleted = _delete(connection, [(number,) for number in numbers])
-    _subtract(connection, "transactions", deleted)
+    add_to_counter(connection, "transactions", -deleted)
     return deleted
 
 
@@ -45,7 +47,3 @@ def _delete(connection: sqlite3.Connection, numbers: list[tuple[int]]) -> int:
     bodies = connection.executemany("DELETE FROM bodies WHERE number = ?", numbers).rowcount
     connection.executemany("DELETE FROM transactions WHERE number = ?", numbers)
     return bodies
-
-
-def _subtract(connection: sqlite3.Connection, name: str, count: int) -> None:
-    connection.execute("UPDATE counters SET value = value - ? WHERE name = ?", (count, name))

@@ -5,6 +5,7 @@ from typing import Annotated, Final
 import msgspec
 
 from edge.entries import Review
+from tangle.anchors import Rotation
 from tangle.codec import Decoder, encode
 from tangle.effects import Halted
 from tangle.outcomes import Applied, Event, Ignored, NoValue, Outcome, Reason
@@ -12,6 +13,9 @@ from tangle.transaction import Counter, HashField, TransactionId
 
 MAX_OUTCOME_SIZE: Final = 2**20
 """Of one stored outcome: far beyond the events that one operation of 16 KiB can cause."""
+
+MAX_ROTATION_SIZE: Final = 2**17
+"""Of a stored change of the coordinator keys: a milestone, a path and a row, each bounded."""
 
 MAX_HALTED_SIZE: Final = 16 * 2**20
 """Of the stored evidence: far beyond a report and some milestones of 32 KiB."""
@@ -85,6 +89,7 @@ class _OutcomeRecord(msgspec.Struct, frozen=True, array_like=True):
 _outcomes: Final = Decoder(_OutcomeRecord, "stored outcome", MAX_OUTCOME_SIZE)
 _reviews: Final = Decoder(StoredReview, "stored review", MAX_HALTED_SIZE)
 _halts: Final = Decoder(StoredHalted, "stored evidence", MAX_HALTED_SIZE)
+_rotations: Final = Decoder(Rotation, "stored rotation", MAX_ROTATION_SIZE)
 
 
 def encode_outcome(outcome: Outcome) -> bytes:
@@ -111,6 +116,11 @@ def encode_halted(halted: Halted) -> bytes:
 def decode_halted(data: bytes) -> Halted:
     """Parse what `encode_halted` wrote. Raises `MalformedBytesError`."""
     return _halted(_halts.decode(data))
+
+
+def decode_rotation(data: bytes) -> Rotation:
+    """Parse the canonical bytes of a change of keys. Raises `MalformedBytesError`."""
+    return _rotations.decode(data)
 
 
 def encode_review(review: Review) -> bytes:

@@ -19,9 +19,10 @@ from edge.metering import Metering
 from edge.mqtt import MeterLink
 from edge.promoting import Promoting
 from edge.serving import PAUSE_MS
+from edge.sweeping import Sweeping
 from tangle.contracts import Contracts
 from tangle.effects import Attached, Effect
-from tangle.errors import DamagedStoreError, StorageError
+from tangle.errors import DamagedStoreError, StorageError, TanglewattError
 from tangle.genesis import Genesis
 from tangle.keys import SigningKey
 from tangle.node import NodeCore
@@ -73,13 +74,19 @@ class EdgeNode:
         settings: NodeSettings,
     ) -> None:
         """Take up where the journal stopped."""
+        self._loop = asyncio.get_running_loop()
+        self._failure: asyncio.Future[None] = self._loop.create_future()
         self.genesis = genesis
         self.key = key
         self.settings = settings
         self.journal, self.mesh, self.clock = around.journal, around.mesh, around.clock
+        self.journal.on_damage(self._damaged)
+        self.sweeping = Sweeping(self.journal.path)
+        if self.sweeping.fits_a_start():
+            self.journal.verify()
         restored = self.journal.restore(genesis, genesis.parameters.reference_depth)
         self.core = NodeCore(genesis, contracts, restored)
-        _verify_state(self.core, self.journal)
+        verify_state(self.core, self.journal)
         self.executor = Executor(self.core, self.journal, self.mesh, around.rng)
         self.load = LoadMeter()
         self.issuance = Issuance(self.executor, key, self.clock, around.rng, self.load)
@@ -96,7 +103,6 @@ class EdgeNode:
                 settings.batch_interval_ms,
             )
         )
-        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.executor.observe(self._observe)
 
     async def run(self, *services: Callable[[], Awaitable[None]]) -> None:
@@ -104,12 +110,14 @@ class EdgeNode:
 
         Raises:
             StorageError: In a group; what happened is not durable, so the node stops.
+            DamagedStoreError: In a group; the journal is not what was written.
         """
         async with asyncio.TaskGroup() as group:
             group.create_task(self._hear())
             group.create_task(self._beat())
             group.create_task(self._watch_failure())
             group.create_task(self.promoting.run())
+            group.create_task(self.sweeping.run())
             if self.metering is not None:
                 group.create_task(self.metering.run())
             for service in services:
@@ -129,8 +137,7 @@ class EdgeNode:
             self.executor.carry_out(effects, now)
         except StorageError as error:
             # The caller hears of it too; but the core is ahead of the journal now.
-            if not self._failure.done():
-                self._failure.set_exception(error)
+            self._fail(error)
             raise
         return tx_id
 
@@ -156,6 +163,14 @@ class EdgeNode:
             self.mesh.broadcast(self.executor.heartbeat(self.settings.version))
             await asyncio.sleep(HEARTBEAT_MS / 1_000)
 
+    def _damaged(self, error: DamagedStoreError) -> None:
+        """Stop, whoever asked and whatever he makes of it: other answers may be wrong as well."""
+        self._loop.call_soon_threadsafe(self._fail, error)
+
+    def _fail(self, error: TanglewattError) -> None:
+        if not self._failure.done():
+            self._failure.set_exception(error)
+
     async def _watch_failure(self) -> None:
         await self._failure
 
@@ -166,7 +181,7 @@ class EdgeNode:
                 self.load.attached(now_ms)
 
 
-def _verify_state(core: NodeCore, journal: Journal) -> None:
+def verify_state(core: NodeCore, journal: Journal) -> None:
     """Check that the rows are those of the last milestone. Raises `DamagedStoreError`."""
     latest = journal.latest_milestone()
     if latest is not None and core.state_root != latest.state_root:

@@ -9,8 +9,14 @@ from typing import Final
 
 import zstandard
 
+from edge.rotations import read_rotations
 from edge.storage import JOURNAL_NAME
-from tangle.errors import InvalidSnapshotError, StorageError
+from tangle.errors import (
+    DamagedStoreError,
+    InvalidSnapshotError,
+    MalformedBytesError,
+    StorageError,
+)
 from tangle.hashing import digest
 from tangle.snapshot import (
     LENGTH_SIZE,
@@ -57,6 +63,7 @@ def take_snapshot(data_folder: Path, network: bytes, reference_depth: int) -> Sn
 
     Raises:
         StorageError: The journal cannot be read.
+        DamagedStoreError: A change of the coordinator keys is not what was written.
     """
     path = data_folder / JOURNAL_NAME
     try:
@@ -68,9 +75,12 @@ def take_snapshot(data_folder: Path, network: bytes, reference_depth: int) -> Sn
             first = max(1, latest - reference_depth + 1)
             cones = [_cone(connection, index) for index in range(first, latest + 1)]
             rows = dict(connection.execute("SELECT key, value FROM ledger"))
+            rotations = read_rotations(connection)
     except sqlite3.Error as error:
         raise StorageError(f"{path}: cannot be read: {error}") from error
-    return full_snapshot(network, rows, cones)
+    except MalformedBytesError as error:
+        raise DamagedStoreError(f"{path}: {error}") from error
+    return full_snapshot(network, rows, cones, rotations)
 
 
 def _cone(connection: sqlite3.Connection, index: int) -> SnapshotCone:
@@ -98,8 +108,7 @@ def write_snapshot(folder: Path, snapshot: Snapshot) -> SnapshotFile:
     Raises:
         StorageError: The folder cannot be written.
     """
-    compressor = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL, write_content_size=True)
-    data = compressor.compress(encode_snapshot(snapshot))
+    data = compressed(encode_snapshot(snapshot))
     path = folder / snapshot_name(snapshot.header)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -143,7 +152,22 @@ def read_snapshot(path: Path) -> Snapshot:
 
 def unpack_snapshot(data: bytes) -> Snapshot:
     """Decompress and parse the bytes of a snapshot file. Raises `InvalidSnapshotError`."""
-    return decode_snapshot(_decompressed(data, MAX_SNAPSHOT_SIZE + 1))
+    return decode_snapshot(decompressed(data))
+
+
+def compressed(data: bytes) -> bytes:
+    """Return the content of the file that holds the bytes of a snapshot."""
+    compressor = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL, write_content_size=True)
+    return compressor.compress(data)
+
+
+def decompressed(data: bytes) -> bytes:
+    """Return what a snapshot file holds: never more than one byte beyond what is allowed.
+
+    Raises:
+        InvalidSnapshotError: It does not decompress.
+    """
+    return _decompressed(data, MAX_SNAPSHOT_SIZE + 1)
 
 
 def list_snapshots(folder: Path) -> list[SnapshotFile]:

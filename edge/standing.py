@@ -15,6 +15,7 @@ from tangle.errors import (
     BadMilestoneError,
     BadPayloadError,
     InvalidError,
+    InvalidSnapshotError,
     WrongNetworkError,
 )
 
@@ -28,6 +29,7 @@ USUAL_WEIGHT: Final = 20
 """Points for what only a faulty or hostile node sends: five in a row are a ban."""
 
 WEIGHTS: Final[Mapping[type[InvalidError], int]] = {
+    InvalidSnapshotError: 50,  # one chunk may cost a whole file; honest nodes check what they offer
     BadMilestoneError: 50,  # nobody comes by a forged milestone by accident, and it costs most
     BadPayloadError: 4,  # a node of another version may know contracts that this one does not
     WrongNetworkError: 4,  # the same

@@ -6,13 +6,17 @@ Says nothing of what is in it: see `edge.journal`.
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from edge.faults import pass_point
+from edge.replacing import finish_replacing
+from edge.schema import OLDEST_VERSION, SCHEMA_VERSION, create, migrate, verify_schema
+from edge.sums import Row, verified
+from edge.sweep import sweep
 from tangle.errors import (
     DamagedStoreError,
     ForeignStoreError,
@@ -27,34 +31,17 @@ LOCK_NAME: Final = "journal.lock"
 APPLICATION_ID: Final = 0x54574A31
 """`TWJ1`, in the header of the file: how a journal is told from any other SQLite file."""
 
-SCHEMA_VERSION: Final = 1
 BUSY_TIMEOUT_MS: Final = 1_000
 """For a reader beside us (a backup, `sqlite3` by hand); no second writer ever gets this far."""
 
-_SCHEMA: Final = (
-    "CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
-    # Bodies apart from the marks, so that confirming rewrites 60 bytes and not the whole vertex.
-    "CREATE TABLE bodies (number INTEGER PRIMARY KEY, data BLOB NOT NULL)",
-    "CREATE TABLE transactions (number INTEGER PRIMARY KEY, tx_id BLOB NOT NULL UNIQUE,"
-    " attached_at_ms INTEGER NOT NULL, milestone_index INTEGER, position INTEGER, outcome BLOB)",
-    "CREATE INDEX pending ON transactions (number) WHERE milestone_index IS NULL",
-    "CREATE UNIQUE INDEX referenced ON transactions (milestone_index, position)"
-    " WHERE milestone_index IS NOT NULL",
-    "CREATE TABLE milestones (milestone_index INTEGER PRIMARY KEY, tx_id BLOB NOT NULL,"
-    " timestamp_ms INTEGER NOT NULL, state_root BLOB NOT NULL)",
-    "CREATE TABLE ledger (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE meters (device BLOB PRIMARY KEY, first_sequence INTEGER NOT NULL,"
-    " last_sequence INTEGER NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE readings (device BLOB NOT NULL, sequence INTEGER NOT NULL,"
-    " sealed BLOB NOT NULL, PRIMARY KEY (device, sequence)) WITHOUT ROWID",
-    "CREATE TABLE reading_batches (tx_id BLOB PRIMARY KEY, device BLOB NOT NULL,"
-    " first_sequence INTEGER NOT NULL, last_sequence INTEGER NOT NULL,"
-    " issuer_sequence INTEGER NOT NULL) WITHOUT ROWID",
-    "CREATE INDEX batches_by_device ON reading_batches (device, first_sequence)",
+_DAMAGED: Final = frozenset(
+    {
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_FORMAT,
+        sqlite3.SQLITE_TOOBIG,  # a length that nobody wrote
+    }
 )
-
-_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
 _UNAVAILABLE: Final = frozenset(
     {
         sqlite3.SQLITE_FULL,
@@ -93,8 +80,12 @@ class Storage:
         """
         assert len(network) == NETWORK_SIZE, f"network id of {len(network)} bytes"
         self.path = folder / JOURNAL_NAME
+        self.on_damage: Callable[[DamagedStoreError], None] = _unheard
+        """Is told of damage when it is met, whoever makes what of the error."""
+
         self._lock = lock_folder(folder)
         try:
+            _finish_replacing(self.path)
             with self.reported():
                 # Statements are grouped by `transaction` alone, never by the driver.
                 self._connection = sqlite3.connect(
@@ -159,6 +150,26 @@ class Storage:
             found: tuple[Any, ...] | None = self._connection.execute(statement, values).fetchone()
             return found
 
+    def table(self, name: str, rest: str = "", values: Sequence[Value] = ()) -> list[Row]:
+        """Return rows of one table, each verified and without its checksum.
+
+        Args:
+            name: The table.
+            rest: What follows its name in the query.
+            values: Of the query.
+
+        Raises:
+            DamagedStoreError: A row is not what was written.
+            StorageError: As `transaction`.
+        """
+        with self.reported():
+            found = self._connection.execute(f"SELECT {name}.* FROM {name} {rest}", values)
+            return [verified(name, row) for row in found]
+
+    def sweep(self, without: frozenset[str]) -> Iterator[None]:
+        """Look at the whole file but for the rows of some tables; see `edge.sweep`."""
+        return sweep(self._connection, without=without)
+
     @contextmanager
     def reported(self) -> Iterator[None]:
         """Turn errors of the disk and of the stored bytes into ours, with the path."""
@@ -168,13 +179,19 @@ class Storage:
             ours = translated(self.path, error)
             if ours is None:  # a broken rule of our own schema: a bug
                 raise
+            if isinstance(ours, DamagedStoreError):
+                self.on_damage(ours)
             raise ours from error
-        except MalformedBytesError as error:
-            raise DamagedStoreError(f"{self.path}: {error}") from error
+        except (MalformedBytesError, UnicodeDecodeError) as error:
+            # The latter: SQLite's own words quote a damaged schema.
+            damage = DamagedStoreError(f"{self.path}: {error}")
+            self.on_damage(damage)
+            raise damage from error
 
     def _prepare(self, network: bytes) -> None:
         execute = self._connection.execute
         execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        self._connection.text_factory = lenient_text
         tables = execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         found = execute("PRAGMA application_id").fetchone()[0]
         is_fresh = tables == 0 and found == 0
@@ -190,15 +207,15 @@ class Storage:
         execute("PRAGMA synchronous = FULL")
         if is_fresh:
             self._create(network)
+        elif execute("PRAGMA user_version").fetchone()[0] == OLDEST_VERSION:
+            with self.transaction() as connection:
+                migrate(connection)
         self._verify_identity(network)
 
     def _create(self, network: bytes) -> None:
         with self.transaction() as connection:
-            for statement in _SCHEMA:
-                connection.execute(statement)
-            connection.execute("INSERT INTO meta VALUES ('network', ?)", (network,))
+            create(connection, network)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def _verify_identity(self, network: bytes) -> None:
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
@@ -206,13 +223,30 @@ class Storage:
             raise ForeignStoreError(
                 f"{self.path}: schema version {version}: this program reads {SCHEMA_VERSION}"
             )
-        row = self._connection.execute("SELECT value FROM meta WHERE name = 'network'").fetchone()
-        if row is None:
+        verify_schema(self._connection)
+        rows = self.table("meta", "WHERE name = 'network'")
+        if not rows:
             raise DamagedStoreError(f"{self.path}: it does not say which network it is of")
-        if row[0] != network:
+        if rows[0][1] != network:
             raise ForeignStoreError(
-                f"{self.path}: a journal of network {row[0].hex()}, not of {network.hex()}"
+                f"{self.path}: a journal of network {rows[0][1].hex()}, not of {network.hex()}"
             )
+
+
+def _finish_replacing(path: Path) -> None:
+    try:
+        finish_replacing(path)
+    except OSError as error:
+        raise StorageError(f"{path}: a restore cannot be finished: {error.strerror}") from error
+
+
+def _unheard(_: DamagedStoreError) -> None:
+    """Nobody asked to be told."""
+
+
+def lenient_text(data: bytes) -> str:
+    """Return text of a row; what is no text becomes other text, and the checksum says so."""
+    return data.decode("utf-8", "replace")
 
 
 def translated(path: Path, error: sqlite3.Error) -> TanglewattError | None:

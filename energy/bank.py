@@ -79,7 +79,7 @@ def bank_operation(call: BankCall) -> Operation:
 def banker(rows: RowReader) -> Address | None:
     """Return who mints and burns eEuro, `None` if nobody was voted in."""
     value = rows.get(BANKER_KEY)
-    return None if value is None else _bankers.decode(value).address
+    return None if value is None else _bankers.read(value).address
 
 
 def banker_row(address: Address) -> bytes:
@@ -90,7 +90,7 @@ def banker_row(address: Address) -> bytes:
 def withdrawal_ueur(rows: RowReader, member: Address) -> int:
     """Return what a member has locked to be paid out."""
     value = rows.get(WITHDRAWAL_PREFIX + member)
-    return 0 if value is None else _withdrawals.decode(value).amount_ueur
+    return 0 if value is None else _withdrawals.read(value).amount_ueur
 
 
 def decode_row(key: bytes, value: bytes) -> msgspec.Struct | None:
@@ -135,7 +135,7 @@ def mint_eeuro(rows: RowReader, member: Address, amount_ueur: int) -> Changed | 
     if amount_ueur == 0:
         return Reason.TOO_SMALL
     draft = Draft(rows)
-    if not mint(draft, Token.EEURO, member, amount_ueur):
+    if not mint(draft, Token.EEURO, ((member, amount_ueur),)):
         return Reason.OUT_OF_RANGE
     return Changed(draft.changes, (_event("bank.minted", member, amount_ueur),))
 

@@ -6,6 +6,7 @@ eEuro, free and locked together, and the energy stored, in Wh. Every function ch
 one operation or returns that it cannot; an operation that is refused throws its draft away.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -58,12 +59,14 @@ def total_energy_wh(rows: RowReader) -> int:
     return amount_at(rows, total_key(ENERGY))
 
 
-def mint(draft: Draft, token: Token, address: Address, amount: int) -> bool:
-    """Create tokens, free in the hands of `address`; `False` beyond the range of integers."""
-    if total(draft, token) + amount > MAX_INTEGER:
+def mint(draft: Draft, token: Token, shares: Sequence[tuple[Address, int]]) -> bool:
+    """Create tokens, free in the hands of each; `False` beyond the range of integers."""
+    amount = total(draft, token) + sum(share for _, share in shares)
+    if amount > MAX_INTEGER:
         return False
-    _add(draft, total_key(token), amount)
-    _add(draft, balance_key(token, address), amount)
+    draft.put({total_key(token): balance_row(amount)})
+    for address, share in shares:
+        _add(draft, balance_key(token, address), share)
     return True
 
 
@@ -99,9 +102,10 @@ def pay_locked(draft: Draft, token: Token, payer: Address, recipient: Address, a
 
 def change_energy(draft: Draft, change_wh: int) -> bool:
     """Count energy that units took in, or that left them (negative); `False` beyond the range."""
-    if total_energy_wh(draft) + change_wh > MAX_ENERGY_WH:
+    energy_wh = total_energy_wh(draft) + change_wh
+    if energy_wh > MAX_ENERGY_WH:
         return False
-    _add(draft, total_key(ENERGY), change_wh)
+    draft.put({total_key(ENERGY): balance_row(energy_wh)})
     return True
 
 

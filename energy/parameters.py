@@ -107,7 +107,7 @@ _parameters: Final = Decoder(EnergyParameters, "parameters row", _MAX_ROW_SIZE)
 def parameters(rows: RowReader) -> EnergyParameters:
     """Return what holds in this milestone."""
     value = rows.get(PARAMETERS_KEY)
-    return _DEFAULTS if value is None else _parameters.decode_own(value)
+    return _DEFAULTS if value is None else _parameters.read(value)
 
 
 def parameters_row(changed: EnergyParameters) -> bytes | None:

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from energy.bank import banker
+from energy.ctt.rows import CttToken, token, tokens_of
+from energy.ctt.trading import price_ueur
 from energy.locked import locked, total, total_energy_wh
+from energy.market.book import side_of_book
 from energy.members import voters
 from energy.parameters import parameters, render_parameter, value_of
 from energy.powerchain.records import StorageUnit, gap_of, session_at, unit_at
-from energy.units import ENERGY, ENT, EUR, RATE, render
+from energy.units import ENERGY, ENT, EUR, PRICE, RATE, render
 from tangle.accounts import Token, balance
 from tangle.address import Address, encode_address
 from tangle.errors import InvalidError
@@ -55,6 +58,12 @@ def ask(rows: RowReader, key: str, names: Names) -> Answer:
     name, _, what = key.partition(".")
     if name == "parameter":
         return render_parameter(what, value_of(parameters(rows), what))
+    if name == "ctt" and what:
+        return _of_ctt(rows, what, names)
+    return _of_somebody(rows, name, what, names)
+
+
+def _of_somebody(rows: RowReader, name: str, what: str, names: Names) -> Answer:
     if what in _OF_MEMBER:
         return _OF_MEMBER[what](rows, names.address(name))
     if what in _OF_UNIT:
@@ -63,7 +72,7 @@ def ask(rows: RowReader, key: str, names: Names) -> Answer:
     if what == "session" and unit:
         session = session_at(rows, names.address(unit), names.address(name))
         return NOTHING if session is None else render(session.amount_uent, ENT)
-    raise InvalidError(f"query {key!r}: there is no such key")
+    raise InvalidError(f"query {f'{name}.{what}'!r}: there is no such key")
 
 
 def _unit(rows: RowReader, names: Names, name: str) -> StorageUnit:
@@ -76,6 +85,28 @@ def _unit(rows: RowReader, names: Names, name: str) -> StorageUnit:
 def _banker(rows: RowReader, names: Names) -> Answer:
     address = banker(rows)
     return NOTHING if address is None else names.name(address)
+
+
+def _of_ctt(rows: RowReader, what: str, names: Names) -> Answer:
+    number, _, field = what.partition(".")
+    one = token(rows, int(number)) if number.isascii() and number.isdigit() else None
+    if one is None or field not in _OF_CTT:
+        raise InvalidError(f"query: no {field!r} of CTT token {number!r}")
+    return _OF_CTT[field](one, names)
+
+
+def _orders(rows: RowReader, names: Names) -> Answer:
+    """Return the open orders: offers, cheapest first, then bids, dearest first."""
+    return [
+        [
+            names.name(Address(one.owner)),
+            one.place.side,
+            render(one.left_uent, ENT),
+            render(one.place.price_ueur, PRICE),
+        ]
+        for side in ("sell", "buy")
+        for one in side_of_book(rows, side)
+    ]
 
 
 NOTHING: Final = "none"
@@ -91,6 +122,7 @@ _WHOLE: Final[Mapping[str, Callable[[RowReader], Answer]]] = {
 _NAMED: Final[Mapping[str, Callable[[RowReader, Names], Answer]]] = {
     "voters": lambda rows, names: sorted(names.name(one) for one in voters(rows)),
     "banker": _banker,
+    "orders": _orders,
 }
 
 _OF_MEMBER: Final[Mapping[str, Callable[[RowReader, Address], Answer]]] = {
@@ -98,10 +130,18 @@ _OF_MEMBER: Final[Mapping[str, Callable[[RowReader, Address], Answer]]] = {
     "ent_locked": lambda rows, one: render(locked(rows, Token.ENT, one), ENT),
     "eeuro": lambda rows, one: render(balance(rows, Token.EEURO, one), EUR),
     "eeuro_locked": lambda rows, one: render(locked(rows, Token.EEURO, one), EUR),
+    "ctt": lambda rows, one: [str(number) for number in tokens_of(rows, one)],
 }
 
 _OF_UNIT: Final[Mapping[str, Callable[[StorageUnit, Names], Answer]]] = {
     "energy": lambda unit, _: render(unit.stored_wh, ENERGY),
     "free": lambda unit, _: render(unit.free_wh, ENERGY),
     "owner": lambda unit, names: names.name(unit.owner),
+}
+
+_OF_CTT: Final[Mapping[str, Callable[[CttToken, Names], Answer]]] = {
+    "owner": lambda one, names: names.name(Address(one.owner)),
+    "energy": lambda one, _: render(one.energy_wh, ENERGY),
+    "capacity": lambda one, _: render(one.capacity_wh, ENERGY),
+    "price": lambda one, _: NOTHING if one.sale is None else render(price_ueur(one, one.sale), EUR),
 }

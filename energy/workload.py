@@ -89,16 +89,15 @@ def start_rows(those: People) -> dict[bytes, bytes]:
         for key in keys:
             known = Identity(key, role, NO_ADDRESS, NO_ADDRESS)
             draft.put({identity_key(address_of(key)): encode(known)})
-    for key in those.members:
-        mint(draft, Token.ENT, address_of(key), _HELD_WH * UENT_PER_WH)
-        mint(draft, Token.EEURO, address_of(key), _HELD_UEUR)
+    owners = [address_of(key) for key in those.members]
+    mint(draft, Token.ENT, [(owner, _HELD_WH * UENT_PER_WH) for owner in owners])
+    mint(draft, Token.EEURO, [(owner, _HELD_UEUR) for owner in owners])
     stored_wh = -(-len(those.members) // len(those.units)) * _HELD_WH
     left_wh = len(those.members) * _HELD_WH
     for key in those.units:
         part_wh = min(stored_wh, left_wh)
         left_wh -= part_wh
-        owner = address_of(those.members[0])
-        unit = StorageUnit(owner, _ROOM_WH, PPM, stored_wh=part_wh, free_wh=part_wh)
+        unit = StorageUnit(owners[0], _ROOM_WH, PPM, stored_wh=part_wh, free_wh=part_wh)
         put_unit(draft, address_of(key), unit)
         change_energy(draft, part_wh)
     draft.put(_ctt_rows(those))

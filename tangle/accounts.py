@@ -72,8 +72,11 @@ _ranges: Final = Decoder(ReadingRanges, "readings row", _MAX_ROW_SIZE)
 _BALANCE_PREFIX: Final = b"balance/"
 _LOCKED_PREFIX: Final = b"locked/"
 _TOTAL_PREFIX: Final = b"total/"
-_BALANCES: Final = {one: _BALANCE_PREFIX + one.encode("ascii") + b"/" for one in Token}
-_LOCKS: Final = {one: _LOCKED_PREFIX + one.encode("ascii") + b"/" for one in Token}
+_TOTAL_KEYS: Final[Mapping[str, bytes]] = {
+    of: _TOTAL_PREFIX + of.encode("ascii") for of in (*Token, "energy")
+}
+_BALANCE_PREFIXES: Final = {one: _BALANCE_PREFIX + one.encode("ascii") + b"/" for one in Token}
+_LOCKED_PREFIXES: Final = {one: _LOCKED_PREFIX + one.encode("ascii") + b"/" for one in Token}
 _BY_PREFIX: Final[tuple[tuple[bytes, Decoder[Any]], ...]] = (
     (_BALANCE_PREFIX, _balances),
     (_LOCKED_PREFIX, _balances),
@@ -86,23 +89,23 @@ _BY_PREFIX: Final[tuple[tuple[bytes, Decoder[Any]], ...]] = (
 
 def balance_key(token: Token, address: Address) -> bytes:
     """Return the key of a balance row."""
-    return _BALANCES[token] + address
+    return _BALANCE_PREFIXES[token] + address
 
 
 def locked_key(token: Token, address: Address) -> bytes:
     """Return the key of the row that says how much of an address' tokens is bound."""
-    return _LOCKS[token] + address
+    return _LOCKED_PREFIXES[token] + address
 
 
 def total_key(of: str) -> bytes:
     """Return the key of a total: of a `Token`, or of `energy` in Wh."""
-    return _TOTAL_PREFIX + of.encode("ascii")
+    return _TOTAL_KEYS[of]
 
 
 def amount_at(rows: RowReader, key: bytes) -> int:
     """Return the amount in a row of balance, lock or total, 0 if there is none."""
     value = rows.get(key)
-    return 0 if value is None else _balances.decode_own(value).amount
+    return 0 if value is None else _balances.read(value).amount
 
 
 def balance(rows: RowReader, token: Token, address: Address) -> int:
@@ -124,7 +127,7 @@ def identity_key(address: Address) -> bytes:
 def identity(rows: RowReader, address: Address) -> Identity | None:
     """Return who `address` is registered as, or `None`."""
     value = rows.get(identity_key(address))
-    return None if value is None else _identities.decode_own(value)
+    return None if value is None else _identities.read(value)
 
 
 def decode_identity(value: bytes) -> Identity:
@@ -150,7 +153,7 @@ def decode_row(key: bytes, value: bytes) -> msgspec.Struct | None:
 def sequence_window(rows: RowReader, address: Address) -> SequenceWindow:
     """Return which sequence numbers `address` has used; a fresh window if none."""
     value = rows.get(SEQUENCE_PREFIX + address)
-    return SequenceWindow(0, b"") if value is None else _windows.decode_own(value)
+    return SequenceWindow(0, b"") if value is None else _windows.read(value)
 
 
 def sequence_row(address: Address, window: SequenceWindow) -> tuple[bytes, bytes]:
@@ -161,7 +164,7 @@ def sequence_row(address: Address, window: SequenceWindow) -> tuple[bytes, bytes
 def reading_ranges(rows: RowReader, meter: Address) -> ReadingRanges:
     """Return which readings of a meter are committed to."""
     value = rows.get(READINGS_PREFIX + meter)
-    return ReadingRanges(()) if value is None else _ranges.decode_own(value)
+    return ReadingRanges(()) if value is None else _ranges.read(value)
 
 
 def decode_reading_ranges(value: bytes) -> ReadingRanges:

@@ -5,7 +5,6 @@ their shortest form; there are no floats, no maps and no trailing bytes. What de
 not encode to the very same bytes is refused, so a meaning never has two ids.
 """
 
-from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -29,9 +28,20 @@ class Decoder(Generic[T]):
         self._decoder = msgspec.msgpack.Decoder(kind)
         self._name = name
         self._max_size = max_size
-        self.decode_own: Callable[[bytes], T] = self._decoder.decode
-        """Parses what `encode` wrote here, or what a state root proved: rows of the ledger. Their
-        one spelling need not be checked with every operation."""
+
+    def read(self, row: bytes) -> T:
+        """Return the value of a row of the ledger, without asking for the one spelling again.
+
+        Rows are written by `encode`, and those of others stand under a signed root. It takes a
+        third of the time of `decode`.
+
+        Raises:
+            MalformedBytesError: Not the type, or out of a field's range.
+        """
+        try:
+            return self._decoder.decode(row)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise MalformedBytesError(f"{self._name} of {len(row)} bytes: {error}") from error
 
     def decode(self, data: bytes) -> T:
         """Return the value `data` spells.

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NewType
 
+from tangle.anchors import Rotation
 from tangle.errors import InvalidError
 from tangle.outcomes import Outcome
 from tangle.transaction import TransactionId
@@ -53,6 +54,9 @@ class Confirmed:
     """Rows it changed: the new value, or `None` for a row that is gone."""
 
     state_root: bytes
+    rotation: Rotation | None = None
+    """Proof of the coordinator keys that hold from the next index on, if it changed them. It can
+    be made now alone, while the state is this one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from tangle.accounts import CoordinatorKeys
+from tangle.accounts import COORDINATORS_KEY, CoordinatorKeys
+from tangle.anchors import Rotation, prove_rotation
 from tangle.cones import Cone, new_cone
 from tangle.effects import Confirmed
 from tangle.errors import BadMilestoneError
 from tangle.genesis import Parameters
 from tangle.graph import Graph
 from tangle.ledger import Ledger, LedgerDiff, contradictions, milestone_payload
+from tangle.rows import RowReader
 from tangle.transaction import MILESTONE_ISSUER, VERSION, Milestone, Transaction, TransactionId
 from tangle.verification import Verified, verify_milestone_signatures
 from tangle.waiting import Arrival
@@ -27,10 +29,12 @@ class MilestoneInbox:
     """Milestones above the last applied one, by index.
 
     Only what is proven counts as here: an id is the same under any witness, so a forged copy
-    must never keep the true one out.
+    must never keep the true one out. Proven is what the present keys signed: when they change,
+    everything that waits is judged anew.
     """
 
     def __init__(self) -> None:
+        self._coordinators: CoordinatorKeys | None = None
         self._proven: dict[int, dict[TransactionId, Arrival]] = {}
         self._unproven: dict[bytes, Arrival] = {}  # by their bytes, witness included
         self._ids: set[TransactionId] = set()  # of the proven ones
@@ -57,6 +61,10 @@ class MilestoneInbox:
         Raises:
             BadMilestoneError: Its turn has come and its signatures do not hold.
         """
+        self._adopt(coordinators)
+        self._sort_in(arrival, coordinators, is_next=is_next)
+
+    def _sort_in(self, arrival: Arrival, coordinators: CoordinatorKeys, *, is_next: bool) -> None:
         verified = arrival.verified
         try:
             verify_milestone_signatures(verified, coordinators)
@@ -76,6 +84,7 @@ class MilestoneInbox:
 
     def take_turn(self, index: int, coordinators: CoordinatorKeys) -> list[Arrival]:
         """Return the milestones of `index`, now that the state that proves them is known."""
+        self._adopt(coordinators)
         for arrival in list(self._unproven.values()):
             if arrival.verified.transaction.sequence > index:
                 continue
@@ -98,6 +107,24 @@ class MilestoneInbox:
         for index in [index for index in self._proven if index <= through_index]:
             self._drop_index(index)
 
+    def _adopt(self, coordinators: CoordinatorKeys) -> None:
+        """Judge what waits by the present keys: those before them sign nothing any more.
+
+        What those had signed beyond the change would otherwise be applied here, and nowhere else.
+        """
+        if coordinators == self._coordinators:
+            return
+        is_first, self._coordinators = self._coordinators is None, coordinators
+        if is_first:
+            return
+        kept = [one for index in sorted(self._proven) for one in self._proven[index].values()]
+        waiting = [*kept[:MAX_UNPROVEN], *self._unproven.values()]  # the rest comes again
+        self._proven.clear()
+        self._unproven.clear()
+        self._ids.clear()
+        for arrival in waiting:
+            self._sort_in(arrival, coordinators, is_next=False)
+
     def _keep_unproven(self, arrival: Arrival) -> None:
         if len(self._unproven) >= MAX_UNPROVEN:
             del self._unproven[next(iter(self._unproven))]
@@ -115,17 +142,29 @@ class Judgement:
     cone: Cone
     diff: LedgerDiff
 
-    def confirmed(self, milestone_id: TransactionId) -> Confirmed:
-        """Return the effect of applying it."""
+    def confirmed(self, milestone: Verified, rows: RowReader) -> Confirmed:
+        """Return the effect of applying `milestone`, which was judged upon `rows`."""
         diff = self.diff
         return Confirmed(
             diff.index,
-            milestone_id,
+            milestone.tx_id,
             diff.timestamp_ms,
             diff.outcomes,
             diff.changes,
             diff.state_root,
+            _rotation(milestone, diff, rows),
         )
+
+
+def _rotation(milestone: Verified, diff: LedgerDiff, rows: RowReader) -> Rotation | None:
+    """Return the proof of a change of the coordinator keys.
+
+    Keys that were voted for once more, or changed there and back, are no change.
+    """
+    value = diff.changes.get(COORDINATORS_KEY)
+    if value is None or value == rows.get(COORDINATORS_KEY):
+        return None
+    return prove_rotation(milestone.data, diff.trie, value)
 
 
 @dataclass(frozen=True, slots=True)

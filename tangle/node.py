@@ -442,13 +442,14 @@ class NodeCore:
         except BadMilestoneError as error:
             return [self._halt([arrival], str(error))]
         index, milestone_id = judged.diff.index, verified.tx_id
+        confirmed = judged.confirmed(verified, self._ledger.rows)
         self._ledger.commit(judged.diff, milestone_id)
         expired = self._window.reference(verified, judged.cone.order, index, now.wall_ms)
         self._inbox.forget(index)
         source = None if arrival.sender == OWN else arrival.sender
         effects: list[Effect] = [
             Attached(milestone_id, verified.data, source, is_milestone=True),
-            judged.confirmed(milestone_id),
+            confirmed,
             *map(Expired, expired),
         ]
         effects += self._enter(self._waiting.release(milestone_id), now)

@@ -47,6 +47,8 @@ def use(window: SequenceWindow, number: int) -> SequenceWindow | Reason:
         return Reason.SEQUENCE_USED
     if offset >= WINDOW or number >= MAX_INTEGER:
         return Reason.SEQUENCE_AHEAD
+    if offset == 0 and not window.used:  # in order, as most are: nothing to shift
+        return SequenceWindow(number + 1)
     bits = _bits_from_next(window)
     if bits >> offset & 1:
         return Reason.SEQUENCE_USED

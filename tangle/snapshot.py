@@ -364,6 +364,9 @@ class Start:
     cones: tuple[tuple[TransactionId, ...], ...]
     """What each of them references, in white-flag order."""
 
+    rotations: tuple[Rotation, ...] = ()
+    """Every change of the coordinator keys since genesis, ascending by index."""
+
 
 def start_of(snapshot: Snapshot, genesis: Genesis) -> Start:
     """Check a full snapshot and return what a node begins with. Raises as `verify_snapshot`."""
@@ -374,4 +377,5 @@ def start_of(snapshot: Snapshot, genesis: Genesis) -> Start:
         snapshot.rows,
         milestones,
         tuple(cone.ids for cone in snapshot.cones),
+        snapshot.rotations,
     )

@@ -36,7 +36,7 @@ from tangle.transaction import (
 from tangle.verification import Verified, parse
 from tangle.work import find_nonce, required_bits
 
-CONTRACTS: Final = by_name(TRANSFER, DEVICE, GOVERNANCE, ENERGY, BANK, MARKET, CTT)
+CONTRACTS: Final = by_name(TRANSFER, DEVICE, ENERGY, BANK, MARKET, CTT, GOVERNANCE)
 NO_WORK: Final = Parameters(work_per_byte=0)
 COINS_UEUR: Final = 1_000_000
 NOTE: Final = Data("test", b"")

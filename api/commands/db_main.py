@@ -17,11 +17,13 @@ from api.settings.layout import load_network
 from api.settings.places import node_places
 from api.settings.records import Identity
 from api.terminal.options import DEFAULT_DATA_DIR, AsJson, DataDir, ending, layout_of, run_single
-from api.terminal.talk import put, put_json
+from api.terminal.talk import put, put_json, say
 from edge.inspection import Inspection, inspect
+from edge.key_file import read_key_file, read_passphrase
 from edge.offline import open_offline
+from edge.sealing import sealing_key
 from edge.storage import JOURNAL_NAME
-from tangle.errors import DamagedStoreError
+from tangle.errors import DamagedStoreError, InvalidKeyFileError
 from tangle.genesis import network_id
 
 NodeFile = Annotated[
@@ -30,7 +32,7 @@ NodeFile = Annotated[
         "--config", "-c", envvar="TANGLEWATT_CONFIG", help="TOML file of one node. [default: all]"
     ),
 ]
-Quick = Annotated[bool, typer.Option("--quick", help="Leave out signatures and work.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Leave out signatures, work and seals.")]
 
 _COUNTED: Final = (
     "transactions",
@@ -38,6 +40,7 @@ _COUNTED: Final = (
     "milestones",
     "rows",
     "readings",
+    "opened",
     "signatures",
     "replayed",
 )
@@ -61,7 +64,8 @@ def check(
 ) -> None:
     """Compute everything in the journal of a stopped node anew. Exit code 10 if it is not sound.
 
-    Pages, ids, signatures, work, roots: what a node wrote, and nothing else, passes.
+    Pages, checksums, ids, signatures, work, roots: what a node wrote, and nothing else, passes.
+    Readings are opened with the node's key, where its configuration finds it.
 
     Examples:
       tanglewatt db check --config edge-1/node.toml
@@ -91,9 +95,22 @@ def _nodes(config: Path | None, data_dir: Path) -> list[Identity]:
 
 def _checked(node: Identity, *, quick: bool) -> Checked:
     genesis = load_genesis(node.genesis_file)
+    key = None if quick else _sealing_key(node)
     with open_offline(node.data_dir, network_id(genesis)) as reader:
-        found = inspect(reader, genesis, CONTRACTS, signatures=not quick)
+        found = inspect(reader, genesis, CONTRACTS, signatures=not quick, sealing_key=key)
     return Checked(node.name, node.data_dir / JOURNAL_NAME, found)
+
+
+def _sealing_key(node: Identity) -> bytes | None:
+    """Return what opens the readings, from the files that the node itself uses; nobody is asked.
+
+    `None` where they are not: a journal may be checked away from its keys.
+    """
+    try:
+        return sealing_key(read_key_file(node.key_file, read_passphrase(node.passphrase_file)))
+    except InvalidKeyFileError as error:
+        say(f"! {node.name}: readings are counted and not opened: {error}")
+        return None
 
 
 def _is_bad(one: Checked) -> bool:
@@ -107,6 +124,8 @@ def _shown(one: Checked) -> dict[str, object]:
 def _show(one: Checked) -> None:
     counts = ", ".join(f"{getattr(one.found, name):,} {name}" for name in _COUNTED)
     put(f"{'✘' if _is_bad(one) else '✔'} {one.name}: {counts}")
+    for gap in one.found.gaps:
+        put(f"  lost with a disk, and known to be: readings of {gap}")
     for fault in one.found.faults:
         put(f"  {fault}")
     unnamed = one.found.fault_count - len(one.found.faults)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from api.http.service import Check, CheckStatus
+from edge.join_state import NOT_JOINING, JoinState
 
 MAX_BEHIND: Final = 2
 """Milestones that a synced node may still have to apply: what arrives between two looks."""
@@ -65,6 +66,7 @@ class Vitals:
     """Wall time until peers refuse the node's certificate; `None` for plain links."""
 
     signing: SigningState = SigningState()
+    joining: JoinState = NOT_JOINING
 
 
 def health_checks(vitals: Vitals) -> tuple[Check, ...]:
@@ -94,10 +96,27 @@ def _sync(vitals: Vitals) -> Check:
     if vitals.behind > MAX_BEHIND:
         if vitals.estimate_ms is not None:
             behind += f", about {-(-vitals.estimate_ms // 1_000)} s to go"
+        behind += _joining(vitals.joining)
         if vitals.is_stranded:
             behind += "; no peer keeps the next one any more: start from a snapshot"
         return Check("sync", CheckStatus.FAIL, behind)
     return Check("sync", CheckStatus.PASS, behind)
+
+
+def _joining(joining: JoinState) -> str:
+    """Return the words for how far a snapshot is on its way, or why none is of use."""
+    progress = joining.progress
+    if progress is None:
+        return "" if joining.refused is None else f"; no snapshot is of use: {joining.refused}"
+    if progress.phase == "asking":
+        return "; asks peers for a snapshot"
+    what = f"the snapshot of milestone {progress.index}"
+    if progress.phase == "checking":
+        return f"; checks {what}"
+    said = f"; fetches {what}: {progress.fetched_bytes} of {progress.size_bytes} bytes"
+    if progress.estimate_ms is not None:
+        said += f", about {-(-progress.estimate_ms // 1_000)} s to go"
+    return said
 
 
 def _peers(vitals: Vitals) -> Check:

@@ -22,6 +22,23 @@ class HaltedJson:
 
 
 @dataclass(frozen=True, slots=True)
+class JoiningJson:
+    """A peer's snapshot on its way."""
+
+    phase: Literal["asking", "fetching", "checking"]
+    index: int
+    """Milestone of the snapshot; 0 while peers are asked."""
+
+    fetched_bytes: int
+    size_bytes: int
+    estimate_ms: int | None
+    """Until all of it is here; `None` while there is none."""
+
+    sources: int
+    """Peers it is fetched from."""
+
+
+@dataclass(frozen=True, slots=True)
 class InfoJson:
     """One node at one moment."""
 
@@ -53,6 +70,7 @@ class InfoJson:
     transactions: int
     milestones: int
     halted: HaltedJson | None
+    joining: JoiningJson | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +266,8 @@ class JournalledJson:
     through: int | None
     import_wh: int
     export_wh: int
+    lost: int
+    """Between the first and the newest: this node started from an older backup."""
 
 
 @dataclass(frozen=True, slots=True)

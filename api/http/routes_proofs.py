@@ -29,14 +29,14 @@ async def get_transaction_proof(service: Service, tx_id: str) -> ProofJson:
 @router.get("/addresses/{address}", operation_id="getAddressProof")
 async def get_address_proof(service: Service, address: str) -> ProofJson:
     """Return the proof of what an address holds after the last milestone."""
-    return _json(service, service.prove_address(decode_address(address)))
+    return _json(service, await service.prove_address(decode_address(address)))
 
 
 @router.get("/rows/{key}", operation_id="getRowProof")
 async def get_row_proof(service: Service, key: str) -> ProofJson:
     """Return the proof of one row after the last milestone, or that there is none."""
     wanted = from_hex(key, "row key", at_most=MAX_KEY_SIZE)
-    return _json(service, service.prove_row(wanted))
+    return _json(service, await service.prove_row(wanted))
 
 
 def _json(service: NodeService, proved: Proved) -> ProofJson:

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from api.http.stream import Subscription
+from edge.join_state import JoinProgress
 from edge.snapshots import SnapshotFile
 from tangle.accounts import Identity
 from tangle.address import Address
@@ -63,6 +64,8 @@ class NodeInfo:
     """Applied ones in the journal."""
 
     halted: Halted | None
+    joining: JoinProgress | None = None
+    """How far a peer's snapshot is on its way; `None` while none is."""
 
 
 class CheckStatus(StrEnum):
@@ -166,12 +169,15 @@ class JournalledReadings:
 
     count: int
     through: int | None
-    """Highest sequence up to which none is missing; `None` before the first."""
+    """Newest sequence; `None` before the first."""
 
     import_wh: int
     """Register of the newest of them."""
 
     export_wh: int
+    lost: int
+    """Readings between the first and the newest that neither this node nor the meter has: this
+    node started from a backup that was older than they."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,11 +304,11 @@ class NodeService(Protocol):
         """
         ...
 
-    def prove_row(self, key: bytes) -> Proved:
+    async def prove_row(self, key: bytes) -> Proved:
         """Return the proof of one row, present or absent. Raises `NotProvableError`."""
         ...
 
-    def prove_address(self, address: Address) -> Proved:
+    async def prove_address(self, address: Address) -> Proved:
         """Return the proof of what `address` holds. Raises `NotProvableError`."""
         ...
 

@@ -1,5 +1,6 @@
 """Turns what a node knows into the records of `json_forms`."""
 
+from dataclasses import asdict
 from typing import assert_never
 
 from api.http.json_forms import (
@@ -11,6 +12,7 @@ from api.http.json_forms import (
     HealthJson,
     IdentityJson,
     InfoJson,
+    JoiningJson,
     JournalledJson,
     MilestoneJson,
     MilestonePayloadJson,
@@ -73,6 +75,7 @@ def info_json(info: NodeInfo) -> InfoJson:
         transactions=info.transactions,
         milestones=info.milestones,
         halted=None if info.halted is None else _halted_json(info.halted),
+        joining=None if info.joining is None else JoiningJson(**asdict(info.joining)),
     )
 
 
@@ -218,7 +221,7 @@ def _identity_json(known: Identity) -> IdentityJson:
 
 
 def _journalled_json(kept: JournalledReadings) -> JournalledJson:
-    return JournalledJson(kept.count, kept.through, kept.import_wh, kept.export_wh)
+    return JournalledJson(kept.count, kept.through, kept.import_wh, kept.export_wh, kept.lost)
 
 
 def _milestone_payload_json(payload: Milestone) -> MilestonePayloadJson:

@@ -87,7 +87,7 @@ class AppliedReadings:
             self._tallies[device] = Tally(spans, tally.claims + gone, tally.proven)
 
     def _add(
-        self, journal: Journal, device: Address, batch: AppliedBatch, kept: tuple[int, int] | None
+        self, journal: Journal, device: Address, batch: AppliedBatch, kept: Spans | None
     ) -> None:
         tally = self._tallies.get(device, Tally())
         span = (batch.first_sequence, batch.last_sequence)
@@ -99,7 +99,7 @@ class AppliedReadings:
         )
 
     def _is_commitment(
-        self, journal: Journal, device: Address, batch: AppliedBatch, kept: tuple[int, int]
+        self, journal: Journal, device: Address, batch: AppliedBatch, kept: Spans
     ) -> bool:
         """Return whether the root of `batch` is that of the readings journalled here."""
         key = self._sealing_key

@@ -28,11 +28,12 @@ from api.node.transaction_views import Confidences, aside_view, attached_view
 from devices.reading import decode_reading
 from edge.catch_up import Progress
 from edge.entries import Counts, StoredTransaction
+from edge.join_state import JoinState
 from edge.journal import Journal
 from edge.local_difficulty import LocalDifficulty
 from edge.sealing import open_sealed
 from edge.snapshots import FOLDER, SnapshotFile, list_snapshots
-from edge.spans import size
+from edge.spans import Spans, size
 from tangle.accounts import (
     IDENTITY_PREFIX,
     NO_ADDRESS,
@@ -151,10 +152,15 @@ class NodeApi:
         self._difficulty = LocalDifficulty()
         self._confidences = Confidences(Random(self._card.key))
         self._signing: Callable[[], SigningState] = SigningState
+        self._joining: Callable[[], JoinState] = JoinState
 
     def watch_signing(self, state: Callable[[], SigningState]) -> None:
         """Ask `state`, whenever health is asked for, how the signing of milestones goes."""
         self._signing = state
+
+    def watch_joining(self, state: Callable[[], JoinState]) -> None:
+        """Ask `state`, whenever info or health is asked for, how far a snapshot is on its way."""
+        self._joining = state
 
     def publish(self, effect: Effect) -> None:
         """Tell every listener of one effect; the runtime calls it when the effect is durable."""
@@ -193,6 +199,7 @@ class NodeApi:
             free_bytes=disk.f_bavail * disk.f_frsize,
             certificate_left_ms=None if ends_at_ms is None else ends_at_ms - now.wall_ms,
             signing=self._signing(),
+            joining=self._joining(),
         )
         return health_checks(vitals)
 
@@ -263,13 +270,17 @@ class NodeApi:
         proof = await self._node.read(lambda journal: transaction_proof(journal, tx_id))
         return None if proof is None else proved(proof, self._node.genesis)
 
-    def prove_row(self, key: bytes) -> Proved:
+    async def prove_row(self, key: bytes) -> Proved:
         """Return the proof of one row, present or absent. Raises `NotProvableError`."""
-        return proved(row_proof(self._node.core, key), self._node.genesis)
+        core = self._node.core
+        proof = await self._node.read(lambda journal: row_proof(core, journal, key))
+        return proved(proof, self._node.genesis)
 
-    def prove_address(self, address: Address) -> Proved:
+    async def prove_address(self, address: Address) -> Proved:
         """Return the proof of what `address` holds. Raises `NotProvableError`."""
-        return proved(address_proof(self._node.core, address), self._node.genesis)
+        core = self._node.core
+        proof = await self._node.read(lambda journal: address_proof(core, journal, address))
+        return proved(proof, self._node.genesis)
 
     async def devices(self) -> tuple[DeviceView, ...]:
         """Return all meters the ledger or the journal knows, ascending by address."""
@@ -316,6 +327,7 @@ class NodeApi:
             transactions=counts.transactions,
             milestones=counts.milestones,
             halted=core.halted,
+            joining=self._joining().progress,
         )
 
     def _state(self, tx_id: TransactionId, stored: StoredTransaction | None) -> State:
@@ -343,14 +355,15 @@ class NodeApi:
         )
 
     def _journalled(
-        self, journal: Journal, device: Address, kept: tuple[int, int] | None
+        self, journal: Journal, device: Address, kept: Spans | None
     ) -> JournalledReadings | None:
         if kept is None or self._sealing_key is None:
             return None
-        first, last = kept
+        _, last = kept[-1]
         newest = open_sealed(self._sealing_key, journal.readings(device, last, last)[0])
         reading = decode_reading(newest.signed).reading
-        return JournalledReadings(last - first + 1, last, reading.import_wh, reading.export_wh)
+        count, lost = size(kept), last - kept[0][0] + 1 - size(kept)
+        return JournalledReadings(count, last, reading.import_wh, reading.export_wh, lost)
 
 
 def _device(

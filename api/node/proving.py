@@ -42,26 +42,28 @@ def transaction_proof(journal: Journal, tx_id: TransactionId) -> TransactionProo
         )
     referenced = journal.referenced_by(index)
     return prove_transaction(
-        anchor_of(signed.data),
+        anchor_of(journal, index, signed.data),
         (tx_id, stored.data),
         [one.tx_id for one in referenced],
         [one.tx_id for one in referenced if isinstance(one.outcome, Applied)],
     )
 
 
-def row_proof(core: NodeCore, key: bytes) -> RowProof:
+def row_proof(core: NodeCore, journal: Journal, key: bytes) -> RowProof:
     """Return the proof of one row after the last milestone. Raises `NotProvableError`."""
-    return prove_row(_last_anchor(core), core.ledger.trie, core.ledger.rows, key)
+    anchor = _last_anchor(core, journal)
+    return prove_row(anchor, core.ledger.trie, core.ledger.rows, key)
 
 
-def address_proof(core: NodeCore, address: Address) -> AddressProof:
+def address_proof(core: NodeCore, journal: Journal, address: Address) -> AddressProof:
     """Return the proof of an address after the last milestone. Raises `NotProvableError`."""
-    return prove_address(_last_anchor(core), core.ledger.trie, core.ledger.rows, address)
+    anchor = _last_anchor(core, journal)
+    return prove_address(anchor, core.ledger.trie, core.ledger.rows, address)
 
 
-def anchor_of(milestone: bytes) -> Anchor:
-    """Return what proofs under a milestone hang on: in this version the keys never change."""
-    return Anchor((), milestone)
+def anchor_of(journal: Journal, index: int, milestone: bytes) -> Anchor:
+    """Return what proofs under the milestone of `index` hang on: it, and the keys' way to it."""
+    return Anchor(journal.rotations(below=index), milestone)
 
 
 def proved(proof: Proof, genesis: Genesis) -> Proved:
@@ -77,7 +79,7 @@ def proved(proof: Proof, genesis: Genesis) -> Proved:
     return Proved(encode_proof(proof), proven)
 
 
-def _last_anchor(core: NodeCore) -> Anchor:
+def _last_anchor(core: NodeCore, journal: Journal) -> Anchor:
     """Return the anchor of the state as it is now: the last milestone is referenced by none."""
     milestone = core.pending(core.confirmed_id)
     if milestone is None:
@@ -85,4 +87,4 @@ def _last_anchor(core: NodeCore) -> Anchor:
             f"rows after milestone {core.confirmed_index}: that milestone is not here,"
             " the next one will be"
         )
-    return anchor_of(milestone.data)
+    return anchor_of(journal, core.confirmed_index, milestone.data)

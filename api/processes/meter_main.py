@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+from functools import cache
+from pathlib import Path
 from typing import Annotated, assert_never
 
 import typer
@@ -16,12 +18,13 @@ from api.terminal.options import ConfigFile, Settings, ending, run_single, setti
 from devices.meter import MeterIdentity
 from devices.shell import MeterConfig as ShellConfig
 from devices.shell import read_profile, read_recording, run_meter
+from devices.sources.household import HouseholdProfile
 from devices.sources.rows import ReadingSource
 from devices.sources.synthetic import SyntheticHome, first_slot_ms, home_of
 from edge.clock import Clock
 from edge.faults import pass_point
 from edge.key_file import read_key_file, read_passphrase
-from tangle.genesis import network_id
+from tangle.genesis import Genesis, network_id
 from tangle.keys import PublicKey
 
 DeliverOnly = Annotated[
@@ -45,6 +48,12 @@ def run(*, config: ConfigFile, set_: Settings = None, deliver_only: DeliverOnly 
 
 async def _run(record: MeterConfig, *, measure: bool) -> None:
     genesis = load_genesis(record.meter.genesis_file)
+    config, source = meter_of(record, genesis)
+    await run_meter(config, source, Clock(genesis).instant, measure=measure)
+
+
+def meter_of(record: MeterConfig, genesis: Genesis) -> tuple[ShellConfig, ReadingSource]:
+    """Return the meter of a configuration, with its key opened and its data folder made."""
     passphrase = read_passphrase(record.meter.passphrase_file)
     key = read_key_file(record.meter.key_file, passphrase)
     create_folder(record.meter.data_dir)
@@ -56,8 +65,7 @@ async def _run(record: MeterConfig, *, measure: bool) -> None:
         genesis.parameters.time_scale,
         pass_point=pass_point,
     )
-    source = _source(record.source, genesis.ledger_start_ms)
-    await run_meter(shell, source, Clock(genesis).instant, measure=measure)
+    return shell, _source(record.source, genesis.ledger_start_ms)
 
 
 def _source(source: RecordedSource | SyntheticSource, ledger_start_ms: int) -> ReadingSource:
@@ -68,11 +76,17 @@ def _source(source: RecordedSource | SyntheticSource, ledger_start_ms: int) -> R
             return SyntheticHome(
                 source.seed,
                 home_of(source.seed, source.home),
-                read_profile(source.profile_file),
+                _profile(source.profile_file),
                 first_slot_ms(ledger_start_ms),
             )
         case _:
             assert_never(source)
+
+
+@cache
+def _profile(file: Path) -> HouseholdProfile:
+    """Return the profile that synthetic homes share: one copy for all meters of a process."""
+    return read_profile(file)
 
 
 if __name__ == "__main__":

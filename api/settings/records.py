@@ -121,6 +121,18 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
+class Join:
+    """Section `join`: whether the node starts from a peer's snapshot, to spare it all history."""
+
+    snapshots: Literal["auto", "on", "off"] = "auto"
+    """`auto`: not where `history.pruning_depth` is 0, for an archive is to hold all; `on`: there as
+    well; `off`: never."""
+
+    ahead: NonNegative = 1_000
+    """Milestones: up to so many a node that has applied none fetches one by one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Enrolment:
     """One of `devices`: a device that this node sponsors and whose readings it takes."""
 
@@ -152,6 +164,7 @@ class NodeConfig:
     intake: Intake = Intake()
     devices: tuple[Enrolment, ...] = ()
     history: History = History()
+    join: Join = Join()
     cosigner: CoSigner | None = None
 
 
@@ -175,6 +188,7 @@ class CoordinatorConfig:
     intake: Intake = Intake()
     devices: tuple[Enrolment, ...] = ()
     history: History = History()
+    join: Join = Join()
 
 
 def node_part(config: CoordinatorConfig) -> NodeConfig:
@@ -187,6 +201,7 @@ def node_part(config: CoordinatorConfig) -> NodeConfig:
         config.intake,
         config.devices,
         config.history,
+        config.join,
     )
 
 

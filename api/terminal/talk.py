@@ -129,7 +129,8 @@ _FAILURES: Final = (
         FailureCode.BAD_STORAGE,
         ExitCode.STORAGE,
         "a data folder cannot be used",
-        "put back the key and the folder that belong together, or a backup",
+        "put back the key and the folder that belong together, or a backup; a damaged journal:"
+        " `tanglewatt restore`, or `tanglewatt db salvage` and the node's peers",
     ),
     (
         BackupRefusedError,

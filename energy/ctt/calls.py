@@ -39,7 +39,7 @@ class SetTokenCapacity(msgspec.Struct, frozen=True, array_like=True, tag="set_to
     """Change the capacity of one token, or of all that are made from now on. By the operator."""
 
     capacity_wh: Annotated[int, msgspec.Meta(ge=1, le=10**12)]
-    token: Counter | None
+    token: Counter | None = None
 
 
 class Register(msgspec.Struct, frozen=True, array_like=True, tag="register"):
@@ -107,7 +107,7 @@ class Recharge(msgspec.Struct, frozen=True, array_like=True, tag="recharge"):
     """Charge the prosumer's tokens with production. By its confirmed meter."""
 
     energy_wh: Counter
-    report: Counter | None
+    report: Counter | None = None
     """Number of the report; `None` for the next one."""
 
 
@@ -115,7 +115,7 @@ class Consume(msgspec.Struct, frozen=True, array_like=True, tag="consume"):
     """Deplete the prosumer's tokens by consumption. By its confirmed meter."""
 
     energy_wh: Counter
-    report: Counter | None
+    report: Counter | None = None
 
 
 CttCall = (

@@ -68,7 +68,7 @@ def vote_key(act: Act) -> bytes:
 
 def open_votes(rows: RowReader) -> list[OpenVote]:
     """Return the votes that are not decided, in order of opening."""
-    found = [_votes.decode(value) for _, value in rows.scan(VOTE_PREFIX)]
+    found = [_votes.read(value) for _, value in rows.scan(VOTE_PREFIX)]
     return sorted(found, key=lambda one: one.number)
 
 
@@ -114,7 +114,7 @@ def end_votes(rows: RowReader, _index: int, timestamp_ms: int) -> Changed:
 def _vote_on(rows: RowReader, act: Act, context: Context) -> OpenVote | Reason:
     """Return the open vote on an act, or a new one; or `TOO_MANY_VOTES`."""
     value = rows.get(vote_key(act))
-    vote = None if value is None else _votes.decode(value)
+    vote = None if value is None else _votes.read(value)
     if vote is not None and not _has_lapsed(vote, context.timestamp_ms):
         return vote
     others = [one for one in open_votes(rows) if vote is None or one.number != vote.number]

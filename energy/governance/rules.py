@@ -91,7 +91,7 @@ def take_effect(draft: Draft) -> None:
     changed = parameters(draft)
     for key, value in pending:
         name = key.removeprefix(PENDING_PREFIX).decode("ascii")
-        changed = with_parameter(changed, name, _pending.decode(value).value)
+        changed = with_parameter(changed, name, _pending.read(value).value)
         draft.put({key: None})
     draft.put({PARAMETERS_KEY: parameters_row(changed)})
     gap_uent = gap_of(draft).gap_uent

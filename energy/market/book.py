@@ -134,11 +134,11 @@ def find_order(rows: RowReader, order_id: TransactionId) -> Order | None:
 
 def side_of_book(rows: RowReader, side: Side) -> Iterator[Order]:
     """Yield the open orders of a side, the best price first, then the oldest. Lazy."""
-    get, decode = rows.get, _orders.decode_own
+    get, read = rows.get, _orders.read
     for key in rows.walk(SELL_PREFIX if side == "sell" else BUY_PREFIX):
         value = get(key)
         assert value is not None, f"order {key.hex()} is in order without a row"
-        yield decode(value)
+        yield read(value)
 
 
 def expired_orders(rows: RowReader, timestamp_ms: int) -> Iterator[Order]:
@@ -175,6 +175,6 @@ def decode_row(key: bytes, value: bytes) -> msgspec.Struct | None:
 
 
 def _at_place(rows: RowReader, place: bytes) -> Order:
-    value = rows.get(book_key(_places.decode_own(place)))
+    value = rows.get(book_key(_places.read(place)))
     assert value is not None, f"an order is in an index and not in the book, at {place.hex()}"
-    return _orders.decode_own(value)
+    return _orders.read(value)

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from energy.locked import total, total_energy_wh
-from energy.powerchain.gap import CLOSED, Gap
+from energy.powerchain.gap import Gap
 from energy.units import UENT_PER_WH
 from tangle.accounts import NO_ADDRESS, Token
 from tangle.address import Address, AddressField
@@ -100,7 +100,7 @@ _DUE: Final = encode(Due())
 def unit_at(rows: RowReader, address: Address) -> StorageUnit | None:
     """Return the storage unit of that address, or `None`."""
     value = rows.get(UNIT_PREFIX + address)
-    return None if value is None else _units.decode_own(value)
+    return None if value is None else _units.read(value)
 
 
 def put_unit(draft: Draft, address: Address, unit: StorageUnit | None) -> None:
@@ -111,13 +111,13 @@ def put_unit(draft: Draft, address: Address, unit: StorageUnit | None) -> None:
 def storage_units(rows: RowReader) -> Iterator[tuple[Address, StorageUnit]]:
     """Yield all storage units in ascending order of address."""
     for key, value in rows.scan(UNIT_PREFIX):
-        yield Address(key.removeprefix(UNIT_PREFIX)), _units.decode_own(value)
+        yield Address(key.removeprefix(UNIT_PREFIX)), _units.read(value)
 
 
 def reported_unit(rows: RowReader, reporter: Address) -> Address:
     """Return for which unit `reporter` reports: by delegation, or itself."""
     value = rows.get(REPORTER_PREFIX + reporter)
-    return reporter if value is None else Address(_reporters.decode_own(value).unit)
+    return reporter if value is None else Address(_reporters.read(value).unit)
 
 
 def put_reporter(draft: Draft, reporter: Address, unit: Address | None) -> None:
@@ -129,14 +129,14 @@ def put_reporter(draft: Draft, reporter: Address, unit: Address | None) -> None:
 def session_at(rows: RowReader, unit: Address, member: Address) -> Session | None:
     """Return the session of a member at a unit, or `None`."""
     value = rows.get(SESSION_PREFIX + unit + member)
-    return None if value is None else _sessions.decode_own(value)
+    return None if value is None else _sessions.read(value)
 
 
 def sessions_of(rows: RowReader, unit: Address) -> Iterator[tuple[Address, Session]]:
     """Yield the sessions of a unit by member, in ascending order of address."""
     prefix = SESSION_PREFIX + unit
     for key, value in rows.scan(prefix):
-        yield Address(key.removeprefix(prefix)), _sessions.decode_own(value)
+        yield Address(key.removeprefix(prefix)), _sessions.read(value)
 
 
 def put_session(draft: Draft, unit: Address, member: Address, session: Session) -> None:
@@ -170,14 +170,14 @@ def due_sessions(rows: RowReader, timestamp_ms: int) -> list[tuple[Address, Addr
 def connection_at(rows: RowReader, unit: Address, member: Address) -> Connection | None:
     """Return what a member signed for a unit, or `None`."""
     value = rows.get(CONNECTION_PREFIX + unit + member)
-    return None if value is None else _connections.decode_own(value)
+    return None if value is None else _connections.read(value)
 
 
 def connections_of(rows: RowReader, unit: Address) -> Iterator[tuple[Address, Connection]]:
     """Yield the connections of a unit by member, in ascending order of address."""
     prefix = CONNECTION_PREFIX + unit
     for key, value in rows.scan(prefix):
-        yield Address(key.removeprefix(prefix)), _connections.decode_own(value)
+        yield Address(key.removeprefix(prefix)), _connections.read(value)
 
 
 def put_connection(
@@ -192,13 +192,12 @@ def gap_of(rows: RowReader) -> Gap:
     """Return where tokens and energy stand: the totals say the gap, a row the rate."""
     gap_uent = total(rows, Token.ENT) - UENT_PER_WH * total_energy_wh(rows)
     value = rows.get(RATE_KEY)
-    return CLOSED if value is None else Gap(gap_uent, _rates.decode_own(value).rate_ppm)
+    return Gap(gap_uent, 0 if value is None else _rates.read(value).rate_ppm)
 
 
 def put_rate(draft: Draft, gap: Gap) -> None:
-    """Write the rate of a gap. The gap itself follows from the totals, and must."""
+    """Write the rate of a gap. The gap itself follows from the totals."""
     draft.put({RATE_KEY: encode(Rate(gap.rate_ppm)) if gap.rate_ppm else None})
-    assert gap_of(draft) == gap, f"the totals say {gap_of(draft)}, the arithmetic {gap}"
 
 
 def decode_row(key: bytes, value: bytes) -> msgspec.Struct | None:

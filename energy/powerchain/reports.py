@@ -61,12 +61,8 @@ def apply_produced(rows: RowReader, call: Produced, context: Context) -> Changed
     part = minted(gap_of(rows), booked_wh, rules)
     weights = (PPM - rules.owner_share_ppm, rules.owner_share_ppm)
     producer_uent, owner_uent = split(part.amount_uent, weights)
-    is_countable = (
-        mint(draft, Token.ENT, call.member, producer_uent)
-        and mint(draft, Token.ENT, unit.owner, owner_uent)
-        and change_energy(draft, booked_wh)
-    )
-    if not is_countable:
+    shares = ((call.member, producer_uent), (unit.owner, owner_uent))
+    if not mint(draft, Token.ENT, shares) or not change_energy(draft, booked_wh):
         return Reason.OUT_OF_RANGE
     fuller = msgspec.structs.replace(
         unit, stored_wh=unit.stored_wh + booked_wh, free_wh=unit.free_wh + booked_wh

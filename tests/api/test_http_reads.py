@@ -109,6 +109,7 @@ def test_info_says_who_the_node_is_and_how_far_it_is(node: SmallNode, app: FastA
         "halted": None,
         "milestones_behind": 0,
         "catch_up_ms": None,
+        "joining": None,
     }
 
 
@@ -337,7 +338,7 @@ def test_the_home_edge_audits_the_commitments_milestone_by_milestone(node: Small
     second = get(app, "/api/v1/devices")["devices"][0]
 
     assert second == get(app, "/api/v1/devices")["devices"][0]
-    journalled = {"count": 3, "through": 2, "import_wh": 1_002, "export_wh": 2_002}
+    journalled = {"count": 3, "through": 2, "import_wh": 1_002, "export_wh": 2_002, "lost": 0}
     assert (before["confirmed"], before["audited"], before["journalled"]) == (0, 0, journalled)
     assert (first["confirmed"], first["audited"], first["ranges"]) == (3, 3, [[0, 2]])
     assert (second["confirmed"], second["audited"], second["ranges"]) == (5, 3, [[0, 4]])

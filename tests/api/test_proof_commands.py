@@ -136,7 +136,7 @@ def _id(text: str) -> TransactionId:
 @pytest.fixture
 def proof_hex(service: NodeApi, payment: str) -> str:
     del payment
-    return service.prove_row(b"coordinators").data.hex()
+    return asyncio.run(service.prove_row(b"coordinators")).data.hex()
 
 
 def broken_texts(proof: str) -> Iterator[str]:
@@ -218,12 +218,12 @@ class Elsewhere(NodeApi):
         return await super().prove_transaction(self.other)
 
     @override
-    def prove_row(self, key: bytes) -> Proved:
-        return super().prove_row(b"coordinators")
+    async def prove_row(self, key: bytes) -> Proved:
+        return await super().prove_row(b"coordinators")
 
     @override
-    def prove_address(self, address: Address) -> Proved:
-        return super().prove_address(address_of(ALICE.public))
+    async def prove_address(self, address: Address) -> Proved:
+        return await super().prove_address(address_of(ALICE.public))
 
 
 @pytest.mark.parametrize("asked", ["network", encode_address(BOB_ADDRESS), "00" * 32])

@@ -1,6 +1,6 @@
 """Makes journals with a past: many small transactions under many milestones."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from coordinator.issuer import sign_milestone
@@ -12,6 +12,7 @@ from tangle.accounts import sequence_window
 from tangle.address import address_of
 from tangle.effects import Instant, PeerId
 from tangle.genesis import entry_points
+from tangle.keys import SigningKey
 from tangle.node import NodeCore
 from tests.community import CONTRACTS, COORDINATOR, START_MS, Maker, edge_key, member_key
 from tests.tangle.cores import GENESIS
@@ -43,7 +44,12 @@ def opened(folder: Path) -> tuple[Journal, NodeCore]:
     return journal, NodeCore(GENESIS, CONTRACTS, restored)
 
 
-def extend(executor: Executor, milestones: int, per_milestone: int) -> None:
+def extend(
+    executor: Executor,
+    milestones: int,
+    per_milestone: int,
+    signers: Sequence[SigningKey] = (COORDINATOR,),
+) -> None:
     """Issue milestones over as many transactions each: transfers, notes and what they leave.
 
     The transactions of one milestone stand in two chains, as if two issuers took turns.
@@ -73,7 +79,7 @@ def extend(executor: Executor, milestones: int, per_milestone: int) -> None:
         over = {core.confirmed_id, *(tails if per_milestone else (previous, second))}
         previous = core.confirmed_id
         drafted = core.draft_milestone(over, START_MS + 10 * index)
-        issued = sign_milestone(drafted, (COORDINATOR,))
+        issued = sign_milestone(drafted, tuple(signers))
         executor.carry_out(core.submit(issued.data, now), now)
         second = tails[-1] if per_milestone else previous
 

@@ -25,7 +25,7 @@ from tests.edge.making import (
 )
 
 COUNT = 10
-METERS = {DEVICE: (0, COUNT - 1)}
+METERS = {DEVICE: ((0, COUNT - 1),)}
 
 
 def content(sequence: int, device: Address = DEVICE) -> SaltedReading:
@@ -91,7 +91,7 @@ def test_a_batch_whose_first_readings_are_not_journalled_is_named() -> None:
     def later(device: Address, first: int, last: int) -> Iterable[tuple[int, SaltedReading]]:
         return [each for each in held(device, first, last) if each[0] >= 2]
 
-    found = audit({DEVICE: (2, 9)}, {DEVICE: [applied(0, 3)]}, later)
+    found = audit({DEVICE: ((2, 9),)}, {DEVICE: [applied(0, 3)]}, later)
 
     assert found.lost == 8
     assert "reading 0 is not in the journal" in found.mismatches[0]

@@ -23,6 +23,7 @@ from tangle.errors import (
 from tests.api.recorded_journal import MILESTONES, READINGS, TRANSACTIONS, write_journal
 from tests.api.small_node import GENESIS, NETWORK
 from tests.community import community
+from tests.edge.summing import sum_anew
 
 WHOLE = Extent(MILESTONES, TRANSACTIONS, READINGS)
 REPOSITORY = Path(__file__).parents[2]
@@ -143,6 +144,7 @@ def test_a_backup_is_never_written_over(folder: Path, backup: Path) -> None:
 def test_a_damaged_journal_makes_no_backup(folder: Path, tmp_path: Path) -> None:
     with closing(sqlite3.connect(folder / JOURNAL_NAME)) as connection, connection:
         connection.execute("UPDATE milestones SET state_root = zeroblob(32)")
+        sum_anew(connection)
 
     with pytest.raises(DamagedStoreError, match="faults, the first: milestone 1"):
         write_backup(folder, tmp_path / "backup", GENESIS, CONTRACTS)
@@ -152,6 +154,7 @@ def test_a_damaged_journal_makes_no_backup(folder: Path, tmp_path: Path) -> None
 def test_a_changed_backup_is_refused_and_nothing_is_touched(folder: Path, backup: Path) -> None:
     with closing(sqlite3.connect(backup)) as connection, connection:
         connection.execute("UPDATE ledger SET value = x'00'")
+        sum_anew(connection)
     before = sorted(folder.iterdir())
 
     with pytest.raises(DamagedStoreError, match="rows have the root"):

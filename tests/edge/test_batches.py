@@ -285,7 +285,7 @@ def test_another_number_than_the_one_asked_for_is_a_bug() -> None:
 
 def test_a_restart_goes_on_from_journal_and_ledger() -> None:
     batcher = Batcher(INTERVAL_MS)
-    batcher.restore_device(DEVICE, 10, 29, ranges((0, 12), (20, 21)), 500)
+    batcher.restore_device(DEVICE, ((10, 29),), ranges((0, 12), (20, 21)), 500)
     live = FormedBatch(TX, DEVICE, 13, 15, 7)
 
     batcher.restore_batch(live)
@@ -313,7 +313,7 @@ def test_a_restart_goes_on_from_journal_and_ledger() -> None:
 )
 def test_a_restart_leaves_out_what_can_only_be_refused(dead: FormedBatch) -> None:
     batcher = Batcher(INTERVAL_MS)
-    batcher.restore_device(DEVICE, 0, 9, ranges((0, 3)), 0)
+    batcher.restore_device(DEVICE, ((0, 9),), ranges((0, 3)), 0)
 
     batcher.restore_batch(dead)
 
@@ -323,7 +323,7 @@ def test_a_restart_leaves_out_what_can_only_be_refused(dead: FormedBatch) -> Non
 
 def test_a_restart_takes_no_second_range_under_one_number() -> None:
     batcher = Batcher(INTERVAL_MS)
-    batcher.restore_device(DEVICE, 0, 9, NONE_TAKEN, 0)
+    batcher.restore_device(DEVICE, ((0, 9),), NONE_TAKEN, 0)
     batcher.restore_batch(FormedBatch(TX, DEVICE, 0, 3, 7))
 
     batcher.restore_batch(FormedBatch(TX_2, DEVICE, 4, 9, 7))

@@ -130,7 +130,9 @@ class World:
         self.batcher = Batcher(INTERVAL_MS)
         for device, count in self.journalled.items():
             if count:
-                self.batcher.restore_device(device, 0, count - 1, self.taken[device], self.now_ms)
+                self.batcher.restore_device(
+                    device, ((0, count - 1),), self.taken[device], self.now_ms
+                )
         for each in self.live.values():
             self.batcher.restore_batch(each.formed)
         for tx_id, each in self.live.items():

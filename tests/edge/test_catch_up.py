@@ -15,6 +15,7 @@ from edge.catch_up import (
     MAX_CONES_BYTES,
     SILENCE_MS,
     STALL_MS,
+    STUCK_MS,
     CatchUp,
     Wanted,
 )
@@ -50,6 +51,30 @@ def test_a_small_gap_is_left_to_heartbeats() -> None:
     assert plan.plan(0, FAR_BEHIND, [BOB], 0) == ()
     assert not plan.is_under_way
     assert plan.progress().behind == FAR_BEHIND
+
+
+def test_a_small_gap_that_does_not_close_is_closed_by_cones() -> None:
+    plan = CatchUp()
+    plan.heard(BOB, 9, 1)
+    plan.plan(5, 9, [BOB], 0)
+
+    early = plan.plan(6, 9, [BOB], STUCK_MS)
+    still = plan.plan(6, 9, [BOB], 2 * STUCK_MS - 1)
+    late = plan.plan(6, 9, [BOB], 2 * STUCK_MS)
+
+    assert (early, still) == ((), ())
+    assert late == (Wanted(BOB, 7),)
+
+
+def test_who_waits_for_the_next_milestone_alone_is_not_stuck() -> None:
+    plan = CatchUp()
+    for second in range(20):
+        plan.heard(BOB, 7, 1)
+        assert plan.plan(6, 7, [BOB], 1_000 * second) == ()
+    plan.heard(BOB, 8, 1)
+
+    assert plan.plan(6, 8, [BOB], 20_000) == ()
+    assert plan.plan(6, 8, [BOB], 19_000 + STUCK_MS) == (Wanted(BOB, 7),)
 
 
 def test_one_cone_comes_first_to_learn_its_size() -> None:

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = [
     file.read_text("utf-8")
     for folder in ("edge", "api", "devices")
-    for file in (ROOT / folder).glob("*.py")
+    for file in (ROOT / folder).rglob("*.py")
 ]
 KEY_CODE = """
 from pathlib import Path

@@ -32,6 +32,18 @@ from edge.frames import (
     split_request,
     verify_frame,
 )
+from edge.offers import (
+    CHUNK_SIZE,
+    MAX_CHUNKS,
+    MAX_CHUNKS_ASKED,
+    MAX_FILE_SIZE,
+    NoSnapshot,
+    SnapshotChunk,
+    SnapshotManifest,
+    SnapshotQuery,
+    SnapshotRequest,
+)
+from tangle.anchors import Anchor
 from tangle.codec import encode
 from tangle.errors import (
     ForeignFrameError,
@@ -68,6 +80,17 @@ bodies: st.SearchStrategy[Body] = st.one_of(
     st.builds(ConeRequest, st.integers(1, MAX_INTEGER)),
     st.builds(Proposal, st.binary(min_size=1, max_size=300), signed),
     st.builds(CoSignature, counters, hashes, hashes, st.binary(min_size=64, max_size=64)),
+    st.builds(SnapshotQuery, hashes),
+    st.just(NoSnapshot()),
+    st.builds(
+        SnapshotManifest,
+        st.builds(Anchor, st.just(()), st.binary(max_size=300)),
+        hashes,
+        st.integers(1, CHUNK_SIZE),
+        st.tuples(hashes),
+    ),
+    st.builds(SnapshotRequest, hashes, st.lists(counters, min_size=1, max_size=5).map(tuple)),
+    st.builds(SnapshotChunk, hashes, counters, st.binary(min_size=1, max_size=300)),
 )
 
 
@@ -172,6 +195,30 @@ def test_the_table_of_refusals_starts_from_a_good_frame() -> None:
         ),
         pytest.param(spelled(("request", (bytes(31),))), MalformedBytesError, id="short id"),
         pytest.param(
+            spelled(("snapshot-query", bytes(31))), MalformedBytesError, id="short file hash"
+        ),
+        pytest.param(
+            spelled(("snapshot-request", bytes(32), ())), MalformedBytesError, id="no chunk asked"
+        ),
+        pytest.param(
+            spelled(("snapshot-request", bytes(32), tuple(range(MAX_CHUNKS_ASKED + 1)))),
+            MalformedBytesError,
+            id="too many chunks asked",
+        ),
+        pytest.param(
+            spelled(("snapshot-chunk", bytes(32), 0, b"")), MalformedBytesError, id="empty chunk"
+        ),
+        pytest.param(
+            spelled(("snapshot-chunk", bytes(32), 0, bytes(CHUNK_SIZE + 1))),
+            MalformedBytesError,
+            id="too large a chunk",
+        ),
+        pytest.param(
+            spelled(("snapshot-manifest", ((), b"m"), bytes(32), 2, ())),
+            MalformedBytesError,
+            id="a manifest without chunks",
+        ),
+        pytest.param(
             spelled(("request", ids(MAX_REQUEST_IDS + 1))), MalformedBytesError, id="too many ids"
         ),
         pytest.param(
@@ -208,6 +255,16 @@ def test_a_frame_is_refused(data: bytes, error: type[InvalidError]) -> None:
         ),
         pytest.param(
             Proposal(bytes(MAX_PROPOSAL_SIZE), KeySignature(ALICE.public, bytes(64))), id="proposal"
+        ),
+        pytest.param(SnapshotChunk(bytes(32), MAX_INTEGER, bytes(CHUNK_SIZE)), id="snapshot chunk"),
+        pytest.param(
+            SnapshotManifest(
+                Anchor((), bytes(MAX_TRANSACTION_SIZE)),
+                bytes(32),
+                MAX_FILE_SIZE,
+                (bytes(32),) * MAX_CHUNKS,
+            ),
+            id="snapshot manifest",
         ),
     ],
 )

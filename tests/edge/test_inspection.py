@@ -7,16 +7,27 @@ from pathlib import Path
 import pytest
 
 from api.contracts import CONTRACTS
+from devices.reading import SALT_SIZE
+from edge.commits import set_counter
+from edge.entries import Batch
 from edge.inspection import MAX_NAMED_FAULTS, PRUNED_THROUGH, Inspection, inspect
 from edge.journal import Journal
 from edge.offline import open_offline
 from edge.pruning import delete_referenced
 from edge.records import encode_outcome
+from edge.sealing import NONCE_SIZE, SaltedReading, seal, sealing_key
 from edge.storage import JOURNAL_NAME
 from tangle.errors import ForeignStoreError, StorageError
 from tangle.outcomes import Applied, Event
-from tests.api.recorded_journal import MILESTONES, READINGS, TRANSACTIONS, write_journal
-from tests.api.small_node import GENESIS, NETWORK
+from tests.api.recorded_journal import (
+    DEVICE,
+    MILESTONES,
+    READINGS,
+    TRANSACTIONS,
+    write_journal,
+)
+from tests.api.small_node import BOB, EDGE, GENESIS, NETWORK
+from tests.edge.summing import sum_anew
 
 PAID = encode_outcome(Applied((Event("x.paid", (("amount_ueur", 5),)),))).hex()
 AN_APPLIED = "(SELECT min(number) FROM transactions WHERE hex(outcome) LIKE '%6170706C696564%')"
@@ -25,6 +36,7 @@ AN_APPLIED = "(SELECT min(number) FROM transactions WHERE hex(outcome) LIKE '%61
 def change(folder: Path, statement: str) -> None:
     with closing(sqlite3.connect(folder / JOURNAL_NAME)) as connection, connection:
         assert connection.execute(statement).rowcount > 0, statement
+        sum_anew(connection)
 
 
 def inspected(folder: Path, *, signatures: bool = True) -> Inspection:
@@ -61,7 +73,7 @@ def test_a_journal_that_was_only_opened_is_sound(tmp_path: Path) -> None:
             "its bytes are",
         ),
         ("DELETE FROM bodies WHERE number = 3", "its bytes are not here"),
-        ("INSERT INTO bodies VALUES (999, x'00')", "1 bodies belong to no transaction"),
+        ("INSERT INTO bodies VALUES (999, x'00', 0)", "1 bodies belong to no transaction"),
         ("UPDATE transactions SET position = 9 WHERE position = 3", "order of its cone has gaps"),
         (
             "UPDATE transactions SET milestone_index = NULL, position = NULL, outcome = NULL"
@@ -108,6 +120,35 @@ def test_a_change_of_one_value_is_found(tmp_path: Path, statement: str, fault: s
     assert any(fault in one for one in found.faults), found.faults
 
 
+def test_a_row_that_nobody_wrote_so_is_found(tmp_path: Path) -> None:
+    write_journal(tmp_path)
+    with closing(sqlite3.connect(tmp_path / JOURNAL_NAME)) as connection, connection:
+        connection.execute("UPDATE readings SET sealed = x'00' WHERE sequence = 3")
+        connection.execute("DROP TRIGGER meters_delete")
+
+    faults = inspected(tmp_path).faults
+
+    assert faults[0] == "its tables are not those of a journal"
+    assert faults[1].startswith("a row of readings is not what was written")
+
+
+def test_readings_are_opened_with_the_key(tmp_path: Path) -> None:
+    key, other = sealing_key(EDGE), sealing_key(BOB)
+    content = SaltedReading(bytes(SALT_SIZE), b"signed")
+    sealed = tuple(seal(key, DEVICE, n, content, bytes([n]) * NONCE_SIZE) for n in (0, 1))
+    with Journal(tmp_path, NETWORK) as journal:
+        journal.restore(GENESIS, 20)
+        journal.commit(Batch(readings=sealed))
+
+    with open_offline(tmp_path, NETWORK) as reader:
+        sound = inspect(reader, GENESIS, CONTRACTS, signatures=False, sealing_key=key)
+        bad = inspect(reader, GENESIS, CONTRACTS, signatures=False, sealing_key=other)
+
+    assert (sound.faults, sound.opened) == ([], 2)
+    assert (bad.fault_count, bad.opened) == (2, 0)
+    assert "sealed reading 0 of device" in bad.faults[0]
+
+
 @pytest.mark.parametrize(("number", "fault"), [(1, "signature"), (5, "not signed by")])
 def test_a_changed_signature_is_found_unless_signatures_are_left_out(
     tmp_path: Path, number: int, fault: str
@@ -118,6 +159,7 @@ def test_a_changed_signature_is_found_unless_signatures_are_left_out(
         data = bytearray(connection.execute(query, (number,)).fetchone()[0])
         data[-20] ^= 1  # within the last signature
         connection.execute("UPDATE bodies SET data = ? WHERE number = ?", (bytes(data), number))
+        sum_anew(connection)
 
     assert [one for one in inspected(tmp_path).faults if fault in one]
     assert inspected(tmp_path, signatures=False).faults == []
@@ -127,7 +169,7 @@ def test_a_changed_signature_is_found_unless_signatures_are_left_out(
 def test_history_that_was_pruned_is_not_missed(tmp_path: Path, most: int) -> None:
     write_journal(tmp_path)
     with closing(sqlite3.connect(tmp_path / JOURNAL_NAME)) as connection, connection:
-        connection.execute("INSERT INTO counters VALUES (?, 2)", (PRUNED_THROUGH,))
+        set_counter(connection, PRUNED_THROUGH, 2)
         assert delete_referenced(connection, 2, most) > 0
 
     found = inspected(tmp_path)

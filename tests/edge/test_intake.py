@@ -8,6 +8,8 @@ from typing_extensions import override
 from devices.reading import Reading, SignedReading, encode_reading, sign_reading
 from edge.intake import (
     MAX_HOMED_DEVICES,
+    MAX_RUNS,
+    RESUME_PATIENCE_MS,
     START_PATIENCE_MS,
     Accepted,
     Gap,
@@ -296,6 +298,85 @@ def test_what_the_ledger_shows_as_taken_is_never_taken_again() -> None:
     for at_ms in (NOW_MS, NOW_MS + 2 * START_PATIENCE_MS):
         assert door.post(posted(2), at_ms) == Repeated(DEVICE, 2)
     assert door.journal == {}
+
+
+def rounds(door: Door, *sequences: int, at_ms: tuple[int, ...]) -> list[IntakeResult]:
+    """Let a meter post the same readings at each of some times; return the last answers."""
+    results: list[IntakeResult] = []
+    for now_ms in at_ms:
+        results = door.post_all([(DEVICE, posted(n)) for n in sequences], NOW_MS + now_ms)
+    return results
+
+
+def test_a_meter_that_has_forgotten_what_a_backup_lacks_goes_on_after_some_rounds() -> None:
+    door = door_after(0, 1)
+
+    early = rounds(door, 7, 8, at_ms=(0, 2_000, RESUME_PATIENCE_MS - 1))
+    late = rounds(door, 7, 8, at_ms=(RESUME_PATIENCE_MS,))
+
+    assert early == [Gap(DEVICE, 1, 7), Gap(DEVICE, 1, 8)]
+    assert late == [
+        Accepted(DEVICE, reading(7), posted(7), (2, 6)),
+        Accepted(DEVICE, reading(8), posted(8)),
+    ]
+    assert door.intake.journalled_through(DEVICE) == 8
+    assert door.post(posted(9)) == Accepted(DEVICE, reading(9), posted(9))
+    assert door.post(posted(4)) == Repeated(DEVICE, 9)
+
+
+def test_time_alone_makes_no_new_start() -> None:
+    door = door_after(0, 1)
+
+    first, second = 0, 10 * RESUME_PATIENCE_MS
+    assert rounds(door, 7, at_ms=(first, second)) == [Gap(DEVICE, 1, 7)]
+    assert isinstance(rounds(door, 7, at_ms=(second + 1,))[0], Accepted)
+
+
+@pytest.mark.parametrize("sign", [1, 2, 6])
+def test_a_meter_that_still_has_a_lower_reading_begins_nothing_anew(sign: int) -> None:
+    door = door_after(0, 1)
+    rounds(door, 7, at_ms=(0, 2_000))
+    door.post(posted(sign), NOW_MS + 3_000)
+
+    through = door.intake.journalled_through(DEVICE)
+
+    assert rounds(door, 7, at_ms=(RESUME_PATIENCE_MS + 1,)) == [Gap(DEVICE, through, 7)]
+
+
+@pytest.mark.parametrize(
+    ("late", "rule"),
+    [
+        pytest.param(signed(7, registers=(99, 0)), "import register falls", id="registers"),
+        pytest.param(signed(7, interval=(0, 1)), "before the previous one ended", id="interval"),
+    ],
+)
+def test_a_new_start_contradicts_nothing_before_it(late: SignedReading, rule: str) -> None:
+    door = door_after(0, 1)
+    data = encode_reading(late)
+    for now_ms in (0, 1):
+        door.post(data, NOW_MS + now_ms)
+
+    assert rule in error_of(door.post(data, NOW_MS + RESUME_PATIENCE_MS))
+    assert door.intake.journalled_through(DEVICE) == 1
+
+
+def test_a_meter_begins_anew_a_bounded_number_of_times() -> None:
+    door = Door({DEVICE: HomedDevice(METER.public, reading(1), runs=MAX_RUNS - 1)})
+    times = (0, 1, RESUME_PATIENCE_MS)
+
+    assert isinstance(rounds(door, 3, at_ms=times)[0], Accepted)
+    assert "64 runs of readings are the maximum" in error_of(rounds(door, 5, at_ms=times)[0])
+
+
+def test_a_new_start_that_is_not_durable_is_none() -> None:
+    door = door_after(0, 1)
+    rounds(door, 7, at_ms=(0, 1))
+
+    failed = door.intake.receive(DEVICE, posted(7), NOW_MS + RESUME_PATIENCE_MS)
+    again = door.intake.receive(DEVICE, posted(7), NOW_MS + RESUME_PATIENCE_MS)
+
+    assert failed == again == Accepted(DEVICE, reading(7), posted(7), (2, 6))
+    assert door.intake.journalled_through(DEVICE) == 1
 
 
 def test_a_meter_comes_home_while_the_node_runs() -> None:

@@ -177,7 +177,7 @@ def test_a_transaction_is_found_with_what_became_of_it(journal: Journal) -> None
 def test_milestones_are_found_by_index(journal: Journal) -> None:
     journal.commit(Batch(arrivals=(A, M1), confirmed=(confirmed(1, M1, A),)))
 
-    stored = StoredMilestone(1, M1.tx_id, 1_000, (1).to_bytes(32, "big"))
+    stored = StoredMilestone(1, M1.tx_id, 1_000, (1).to_bytes(32, "big"), 1)
     assert journal.milestone(1) == journal.latest_milestone() == stored
     assert journal.milestone(0) is None
     assert journal.milestone(2) is None
@@ -249,10 +249,29 @@ def test_readings_are_kept_in_order_by_device(journal: Journal) -> None:
     journal.commit(Batch(readings=(taken(7),)))
 
     with reopened(journal) as after:
-        assert after.meters() == {DEVICE: (5, 7), OTHER_DEVICE: (0, 0)}
+        assert after.meters() == {DEVICE: ((5, 7),), OTHER_DEVICE: ((0, 0),)}
         assert after.readings(DEVICE, 6, 9) == [taken(6), taken(7)]
         assert after.readings(OTHER_DEVICE, 0, 0) == [other]
         assert after.counts().readings == 4
+
+
+def test_a_reading_after_a_loss_begins_a_new_run(journal: Journal) -> None:
+    anew = TakenReading(DEVICE, 9, b"sealed 9", begins_anew=True)
+    journal.commit(Batch(readings=(taken(5), taken(6), anew, taken(10))))
+
+    with reopened(journal) as after:
+        assert after.meters() == {DEVICE: ((5, 6), (9, 10))}
+        assert [one.sequence for one in after.readings(DEVICE, 0, 20)] == [5, 6, 9, 10]
+        assert after.readings(DEVICE, 7, 8) == []
+        after.verify()
+
+
+@pytest.mark.parametrize("sequence", [4, 5, 6])
+def test_nothing_begins_anew_without_a_gap(journal: Journal, sequence: int) -> None:
+    journal.commit(Batch(readings=(taken(5),)))
+
+    with pytest.raises(AssertionError, match=f"{sequence} begins nothing after 5"):
+        journal.commit(Batch(readings=(replace(taken(sequence), begins_anew=True),)))
 
 
 def test_formed_batches_are_found_until_they_are_referenced(journal: Journal) -> None:

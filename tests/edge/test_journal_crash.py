@@ -50,5 +50,5 @@ def test_a_kill_at_any_instant_loses_nothing_acknowledged_and_halves_no_commit(
                 milestones=rounds,
                 readings=rounds,
             )
-            assert journal.meters() == {DEVICE: (1, rounds)}
+            assert journal.meters() == {DEVICE: ((1, rounds),)}
             assert len(journal.referenced_by(rounds)) == PER_ROUND

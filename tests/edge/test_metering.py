@@ -146,7 +146,7 @@ def test_a_reading_gets_its_receipt_when_it_is_journalled_even_before_registrati
 
     home.run(scenario)
 
-    assert home.journal.meters() == {DEVICE: (0, 1)}
+    assert home.journal.meters() == {DEVICE: ((0, 1),)}
     assert identity(home.core.ledger.rows, DEVICE) is None
     assert home.committed() == ()
 
@@ -178,7 +178,7 @@ def test_what_breaks_a_rule_gets_no_receipt_and_moves_nothing(home: Home) -> Non
     home.run(scenario)
 
     assert home.metering.intake.counts["refused"] == 2
-    assert home.journal.meters() == {DEVICE: (0, 1)}
+    assert home.journal.meters() == {DEVICE: ((0, 1),)}
 
 
 def test_a_repeated_reading_gets_its_receipt_again(home: Home) -> None:

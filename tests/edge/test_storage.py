@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from edge.storage import APPLICATION_ID, JOURNAL_NAME, LOCK_NAME, SCHEMA_VERSION, Storage
+from edge.schema import SCHEMA_VERSION
+from edge.storage import APPLICATION_ID, JOURNAL_NAME, LOCK_NAME, Storage
+from edge.sums import summed
 from tangle.errors import DamagedStoreError, ForeignStoreError, StorageError
 from tests.privileges import without_privileges
 
@@ -50,7 +52,9 @@ def altered(folder: Path, *statements: str) -> None:
 def written(storage: Storage, count: int) -> None:
     with storage.transaction() as connection:
         for n in range(count):
-            connection.execute("INSERT INTO bodies VALUES (?, ?)", (n, bytes(1_000)))
+            connection.execute(
+                "INSERT INTO bodies VALUES (?, ?, ?)", summed("bodies", n, bytes(1_000))
+            )
 
 
 def test_a_file_is_made_durable_private_and_recognisable(tmp_path: Path) -> None:
@@ -65,10 +69,10 @@ def test_a_file_is_made_durable_private_and_recognisable(tmp_path: Path) -> None
 
 def test_a_file_opens_again(tmp_path: Path) -> None:
     with Storage(tmp_path, NETWORK) as storage, storage.transaction() as connection:
-        connection.execute("INSERT INTO counters VALUES ('n', 1)")
+        connection.execute("INSERT INTO counters VALUES (?, ?, ?)", summed("counters", "n", 1))
 
     with Storage(tmp_path, NETWORK) as storage:
-        assert storage.rows("SELECT * FROM counters") == [("n", 1)]
+        assert storage.table("counters") == [("n", 1)]
 
 
 def test_a_creation_that_was_cut_short_is_made_again(tmp_path: Path) -> None:
@@ -132,7 +136,7 @@ def test_a_file_overwritten_in_the_middle_is_named_when_it_is_read(tmp_path: Pat
         written(storage, 200)
     path = tmp_path / JOURNAL_NAME
     data = bytearray(path.read_bytes())
-    data[16 * 4096 :] = b"\xee" * (len(data) - 16 * 4096)
+    data[24 * 4096 :] = b"\xee" * (len(data) - 24 * 4096)
     path.write_bytes(data)
 
     with (
@@ -235,7 +239,7 @@ def test_a_full_disk_is_named_and_nothing_of_the_commit_is_there(tmp_path: Path)
 def test_a_broken_rule_of_our_own_is_a_bug(tmp_path: Path) -> None:
     with Storage(tmp_path, NETWORK) as storage:
         with pytest.raises(sqlite3.IntegrityError), storage.transaction() as connection:
-            connection.execute("INSERT INTO bodies VALUES (1, NULL)")
+            connection.execute("INSERT INTO bodies VALUES (1, NULL, 0)")
 
         storage.close()
         with pytest.raises(sqlite3.ProgrammingError):

@@ -26,7 +26,7 @@ ENT = Token.ENT
 
 def with_tokens(free: int, bound: int = 0) -> Draft:
     draft = Draft(Rows({}))
-    assert mint(draft, ENT, ALICE, free + bound)
+    assert mint(draft, ENT, ((ALICE, free + bound),))
     assert lock(draft, ENT, ALICE, bound)
     return draft
 
@@ -78,7 +78,7 @@ def test_nothing_is_taken_that_is_not_there() -> None:
 def test_a_total_stays_within_the_integers_of_the_ledger() -> None:
     draft = with_tokens(MAX_INTEGER)
 
-    assert not mint(draft, ENT, BOB, 1)
+    assert not mint(draft, ENT, ((BOB, 1),))
     assert total(draft, ENT) == MAX_INTEGER
 
 

@@ -24,7 +24,7 @@ from tangle.transaction import Operation, TransactionId
 from tests.community import CONTRACTS, START_MS, community, key
 
 VOTER: Final = "A"
-MEMBERS: Final = ("A", "B", "C", "D")
+MEMBERS: Final = ("A", "B", "C", "D", "E", "F", "G")
 DEVICES: Final = ("U1", "U2", "U3", "R1")
 _KEYS: Final = {name: key(2_000 + at).public for at, name in enumerate((*MEMBERS, *DEVICES, "X"))}
 WHO: Final = {name: address_of(public) for name, public in _KEYS.items()}

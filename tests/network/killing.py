@@ -147,9 +147,9 @@ async def _answer(probe: Callable[[], Awaitable[bool]]) -> bool:
     return await probe()
 
 
-def make_world(folder: Path) -> World:
-    """Make a network of two edges and two homes, and start nothing."""
-    layout, wishes = Layout(folder), Wishes(edges=2, homes=2)
+def make_world(folder: Path, edges: int = 2) -> World:
+    """Make a network of some edges and two homes, and start nothing."""
+    layout, wishes = Layout(folder), Wishes(edges=edges, homes=2)
     ports = free_ports(ports_needed(wishes), "127.0.0.1")
     plan = make_plan(wishes, time.time_ns() // 10**6, ports)
     create_network(layout, plan, {}, Tools(os.urandom, write_profile))

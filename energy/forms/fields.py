@@ -1,0 +1,162 @@
+"""What a field of an operation may be, and how its text becomes the value of a call."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from energy.parameters import parse_parameter
+from energy.units import DURATION, ENERGY, ENT, EUR, PRICE, RATE, Unit, parse
+from tangle.address import Address
+from tangle.errors import InvalidError
+from tangle.keys import PublicKey
+from tangle.transaction import TransactionId
+
+NOBODY: Final = "none"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the writer's names stand for."""
+
+    addresses: Mapping[str, Address]
+    keys: Mapping[str, PublicKey]
+    orders: Mapping[str, TransactionId]
+    now_ms: int
+    """Ledger time: durations count from here."""
+
+    def address(self, name: str) -> Address:
+        """Return who is called so. Raises `InvalidError`."""
+        return _found(self.addresses, name, "nobody is named")
+
+    def key(self, name: str) -> PublicKey:
+        """Return the key of who is called so. Raises `InvalidError`."""
+        return _found(self.keys, name, "no key belongs to")
+
+    def order(self, name: str) -> TransactionId:
+        """Return the order that was named so. Raises `InvalidError`."""
+        return _found(self.orders, name, "no order was named")
+
+
+Reader = Callable[[object, Known], object]
+"""Makes the value of a call's field from what stands in the file.
+
+Raises:
+    InvalidError: It is not of this kind; says what would be.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of an operation."""
+
+    name: str
+    into: str
+    """Name of the field in the call, with its unit."""
+
+    read: Reader
+    is_optional: bool = False
+    role: str | None = None
+    """What whoever is named here must be registered as; `None` if nobody is, or anybody."""
+
+
+def values(
+    fields: tuple[Field, ...], given: Mapping[str, object], known: Known
+) -> dict[str, object]:
+    """Return the values of a call's fields by name.
+
+    Raises:
+        InvalidError: A field is missing, unknown, or not what it must be.
+    """
+    unknown = sorted(set(given) - {field.name for field in fields})
+    if unknown:
+        names = ", ".join(field.name for field in fields) or "none"
+        raise InvalidError(f"no field {unknown[0]!r}: the fields are {names}")
+    read = {}
+    for field in fields:
+        if field.name in given:
+            try:
+                read[field.into] = field.read(given[field.name], known)
+            except InvalidError as error:
+                raise InvalidError(f"{field.name}: {error}") from error
+        elif not field.is_optional:
+            raise InvalidError(f"{field.name} is missing")
+    return read
+
+
+def quantity(unit: Unit) -> Reader:
+    """Return a reader of quantities: a number and its unit, in text."""
+
+    def read(value: object, _: Known) -> object:
+        return parse(_text(value), unit)
+
+    return read
+
+
+def member(value: object, known: Known) -> object:
+    """Read a name as the address of its bearer."""
+    return known.address(_text(value))
+
+
+def member_or_none(value: object, known: Known) -> object:
+    """Read a name as an address, the word none as nobody."""
+    return None if value == NOBODY else member(value, known)
+
+
+def order(value: object, known: Known) -> object:
+    """Read the name that an order was given."""
+    return known.order(_text(value))
+
+
+def integer(value: object, _: Known) -> object:
+    """Read a whole number."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InvalidError(f"{value!r} is no whole number")
+    return value
+
+
+def watts(value: object, known: Known) -> object:
+    """Read a power in whole watts, or the word none."""
+    return None if value == NOBODY else integer(value, known)
+
+
+def moment(value: object, known: Known) -> object:
+    """Read a duration from now as ledger time."""
+    return known.now_ms + parse(_text(value), DURATION)
+
+
+def label(value: object, _: Known) -> object:
+    """Read a word."""
+    return _text(value)
+
+
+def key_list(value: object, known: Known) -> object:
+    """Read names as public keys, ascending."""
+    if not isinstance(value, list):
+        raise InvalidError(f"{value!r} is no list of names")
+    return tuple(sorted(known.key(_text(one)) for one in value))
+
+
+def parameter_value(name: str, value: object) -> int:
+    """Read the value of a parameter, as that one is written."""
+    return parse_parameter(name, _text(value))
+
+
+ent: Final = quantity(ENT)
+eur: Final = quantity(EUR)
+energy: Final = quantity(ENERGY)
+price: Final = quantity(PRICE)
+rate: Final = quantity(RATE)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise InvalidError(f"{value!r} must be written as text, in quotes")
+    return value
+
+
+def _found(names: Mapping[str, T], name: str, lack: str) -> T:
+    if name not in names:
+        raise InvalidError(f"{lack} {name!r}")
+    return names[name]
