@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from edge import halts
 from edge.commits import put_meta, set_counter, write_batch, write_genesis, write_start
 from edge.entries import (
     AppliedBatch,
@@ -24,16 +25,13 @@ from edge.entries import (
 from edge.leaping import write_leap
 from edge.pruning import delete_pending, delete_referenced
 from edge.records import (
-    decode_halted,
     decode_outcome,
-    decode_review,
     decode_rotation,
-    encode_review,
 )
 from edge.rotations import names_below
 from edge.spans import Spans
 from edge.storage import Storage, Value
-from edge.sums import Row, summed, verified
+from edge.sums import Row, verified
 from tangle.accounts import READINGS_PREFIX, decode_reading_ranges, genesis_rows
 from tangle.address import Address
 from tangle.anchors import Rotation
@@ -176,7 +174,7 @@ class Journal:
         Raises:
             ForeignStoreError: The snapshot is not ahead, or this node has halted.
         """
-        self._begin(genesis)
+        self.begin(genesis)
         latest = self.latest_milestone()
         index = 0 if latest is None else latest.index
         if start.index <= index or self.halted() is not None:
@@ -189,30 +187,15 @@ class Journal:
 
     def halted(self) -> Halted | None:
         """Return why confirmation stopped, `None` if it did not."""
-        found = self._storage.table("meta", "WHERE name = 'halted'")
-        with self._storage.reported():
-            return decode_halted(found[0][1]) if found else None
+        return halts.halted(self._storage)
 
     def reviews(self) -> list[Review]:
         """Return the halts that were lifted, oldest first."""
-        found = self._storage.table("meta", "WHERE name LIKE 'review/%' ORDER BY name")
-        with self._storage.reported():
-            return [decode_review(value) for _, value in found]
+        return halts.reviews(self._storage)
 
     def lift_halt(self, refused: frozenset[TransactionId], now_ms: int) -> None:
-        """Let the node confirm again from its next start on. Durable; the evidence is kept.
-
-        Args:
-            refused: Milestones of the evidence that are never to be considered again.
-            now_ms: Wall clock.
-        """
-        halted = self.halted()
-        assert halted is not None, "the node has not halted"
-        name = f"review/{len(self.reviews()):08}"
-        review = encode_review(Review(halted, refused, now_ms))
-        with self._storage.transaction() as connection:
-            connection.execute("INSERT INTO meta VALUES (?, ?, ?)", summed("meta", name, review))
-            connection.execute("DELETE FROM meta WHERE name = 'halted'")
+        """Let the node confirm again from its next start on: see `edge.halts`."""
+        halts.lift_halt(self._storage, refused, now_ms)
 
     def transaction(self, tx_id: TransactionId) -> StoredTransaction | None:
         """Return a journalled transaction and what became of it, `None` if it is not here."""

@@ -3,7 +3,7 @@
 import sqlite3
 from typing import Final
 
-from edge.commits import write_start
+from edge.commits import add_to_counter, write_start
 from edge.rotations import forget_rotations
 from tangle.accounts import sequence_window
 from tangle.address import address_of
@@ -49,5 +49,5 @@ def write_leap(connection: sqlite3.Connection, start: Start, own: PublicKey) -> 
     connection.execute("DELETE FROM milestones")
     forget_rotations(connection)
     connection.executemany("DELETE FROM counters WHERE name = ?", [(name,) for name in _COUNTED])
-    connection.execute("INSERT INTO counters VALUES ('transactions', ?)", (len(kept),))
+    add_to_counter(connection, "transactions", len(kept))
     write_start(connection, start)
