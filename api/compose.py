@@ -1,6 +1,7 @@
 """The composition root: the only place that knows every part, and puts a process together."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -29,6 +30,7 @@ from edge.arriving import Arrived, go_on_from
 from edge.catch_up import Progress
 from edge.certificates import Credentials, read_credentials
 from edge.clock import Clock
+from edge.forgetting import Forgetting, Retention
 from edge.joiner import Joiner
 from edge.joining import JoinSettings
 from edge.journal import Journal
@@ -41,13 +43,14 @@ from edge.runtime import EdgeNode, NodeSettings, Surroundings
 from edge.sealing import sealing_key
 from edge.snapshots import SnapshotFile
 from edge.standing import Standings
-from tangle.accounts import NO_ADDRESS
+from tangle.accounts import NO_ADDRESS, reading_ranges, sequence_window
 from tangle.address import Address, address_of
 from tangle.effects import Effect, Instant, PeerId
 from tangle.errors import TanglewattError
 from tangle.genesis import Genesis, network_id
 from tangle.keys import PublicKey, SigningKey
 from tangle.node import NodeCore
+from tangle.sequences import is_unused
 from tangle.transaction import Transaction, TransactionId, decode
 
 T = TypeVar("T")
@@ -235,6 +238,7 @@ def _begun(ground: _Ground) -> _Life:
     answers.watch_joining(joiner.state)
     server = SnapshotServer(genesis, data_dir, ground.mesh, wall_ms)
     executor.listen_snapshots(server.hear)
+    _settle()
     return _Life(node, answers, (http, keeper.run, server.run), keeper, joiner)
 
 
@@ -282,6 +286,13 @@ async def _opened(config: NodeConfig, role: str) -> AsyncIterator[_Ground]:
         listener.close()
 
 
+def _settle() -> None:
+    """Let the collector pass over what stands now: else each full round stops the loop 0.1 s."""
+    gc.unfreeze()  # of the node's life before this one
+    gc.collect()
+    gc.freeze()
+
+
 def _keeper(config: NodeConfig, role: str, node: EdgeNode) -> HistoryKeeper:
     wanted = config.history
     settings = HistorySettings(
@@ -290,12 +301,30 @@ def _keeper(config: NodeConfig, role: str, node: EdgeNode) -> HistoryKeeper:
         writes_snapshots=wanted.snapshots or role == "coordinator",
     )
 
+    own = node.issuance.address
+
     def is_needed(tx_id: TransactionId, data: bytes) -> bool:
-        return tx_id in node.core.graph or decode(data).transaction.issuer == node.key.public
+        transaction = decode(data).transaction
+        is_own = transaction.issuer == node.key.public
+        # whatever becomes of an own one under a used number, it counts no more
+        window = sequence_window(node.core.ledger.rows, own)
+        is_open = is_own and is_unused(window, transaction.sequence)
+        return tx_id in node.core.graph or is_open
 
     keeper = HistoryKeeper(node.genesis, node.journal, config.node.data_dir, settings, is_needed)
+    if node.metering is not None:
+        keeper.pruned = _forgetting(config, node).run_once
     node.executor.observe(keeper.observe)
     return keeper
+
+
+def _forgetting(config: NodeConfig, node: EdgeNode) -> Forgetting:
+    return Forgetting(
+        node.journal,
+        Retention(config.history.readings_hours, sealing_key(node.key)),
+        lambda device: reading_ranges(node.core.ledger.rows, device),
+        lambda: node.clock.instant().ledger_ms,
+    )
 
 
 def _http(config: NodeConfig, node: EdgeNode, answers: NodeApi, listener: socket.socket) -> Service:

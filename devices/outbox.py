@@ -17,6 +17,13 @@ from devices.sources.rows import Registers
 from tangle.address import Address
 from tangle.errors import DamagedStoreError, ForeignStoreError, StorageError, TanglewattError
 
+LOG_PAGES: Final = 64
+"""Pages of the log of writes after which it is written back and begun anew: 256 KiB. SQLite's own
+four million bytes would be the largest thing that a meter has on its disk."""
+
+CACHE_KIB: Final = 256
+"""Of the file in memory: what a meter keeps fits, unless its edge is away for days."""
+
 _SCHEMA_VERSION: Final = 1
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS readings (sequence INTEGER PRIMARY KEY, data BLOB NOT NULL);
@@ -77,6 +84,8 @@ class Outbox:
             lock = opened.enter_context(path.with_name(path.name + ".lock").open("ab"))
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._connection = opened.enter_context(closing(sqlite3.connect(path)))
+            # one for all statements: the driver keeps up to 200 dead ones of a connection in mind
+            self._cursor = self._connection.cursor()
             self._prepare(network, device)
             self._opened = opened.pop_all()
 
@@ -98,6 +107,8 @@ class Outbox:
     def _prepare(self, network: bytes, device: Address) -> None:
         connection = self._connection
         connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         connection.execute("PRAGMA synchronous = FULL")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version not in (0, _SCHEMA_VERSION):
@@ -143,12 +154,12 @@ class Outbox:
         """Add readings and move the state, in one durable commit."""
         state = effect.state
         self._pass_point("outbox.store.before")
-        with self._naming_errors(), self._connection as connection:
-            connection.executemany(
+        with self._naming_errors(), self._connection:
+            self._cursor.executemany(
                 "INSERT INTO readings VALUES (?, ?)",
                 [(reading.sequence, reading.data) for reading in effect.readings],
             )
-            connection.execute(
+            self._cursor.execute(
                 "UPDATE meter SET produced = ?, import_wh = ?, export_wh = ?, interval_end_ms = ?",
                 (
                     state.produced,
@@ -163,16 +174,16 @@ class Outbox:
     def forget(self, through: int) -> None:
         """Drop the receipted readings, in one durable commit."""
         self._pass_point("outbox.forget.before")
-        with self._naming_errors(), self._connection as connection:
-            connection.execute("DELETE FROM readings WHERE sequence <= ?", (through,))
-            connection.execute("UPDATE meter SET receipted_through = ?", (through,))
+        with self._naming_errors(), self._connection:
+            self._cursor.execute("DELETE FROM readings WHERE sequence <= ?", (through,))
+            self._cursor.execute("UPDATE meter SET receipted_through = ?", (through,))
             self._pass_point("outbox.forget.written")
         self._pass_point("outbox.forget.after")
 
     def finish(self) -> None:
         """Note that this run delivered everything."""
-        with self._naming_errors(), self._connection as connection:
-            connection.execute("UPDATE meter SET finished = 1")
+        with self._naming_errors(), self._connection:
+            self._cursor.execute("UPDATE meter SET finished = 1")
 
 
 def _outbox_error(path: Path, error: sqlite3.Error) -> TanglewattError:

@@ -99,6 +99,11 @@ class Batcher:
         live = sum(size((live.span,)) for live in self._live.values())
         return self.waiting_count + live
 
+    def device_of(self, tx_id: TransactionId) -> Address | None:
+        """Return whose readings a batch on its way commits to; `None` for all else."""
+        number = self._numbers.get(tx_id)
+        return None if number is None else self._live[number].device
+
     def restore_device(
         self, device: Address, journalled: Spans, taken: ReadingRanges, now_ms: int
     ) -> None:

@@ -12,6 +12,8 @@ from typing import Final
 from amqtt.adapters import StreamReaderAdapter, StreamWriterAdapter
 from amqtt.broker import Broker
 from amqtt.contexts import BrokerConfig, ListenerConfig, ListenerType
+from amqtt.session import Session
+from typing_extensions import override
 
 from tangle.errors import MalformedBytesError, UnavailableError
 
@@ -39,7 +41,7 @@ async def run_broker(host: str = LOOPBACK, port: int = DEFAULT_PORT) -> None:
     for name in ("amqtt", "transitions"):
         # they tell of every packet, and call an error what a client does: a probe, a lost line
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    broker = Broker(
+    broker = _Broker(
         BrokerConfig(
             listeners={_LISTENER: ListenerConfig(type=ListenerType.EXTERNAL)},
             session_expiry_interval=SESSION_EXPIRY_S,
@@ -66,6 +68,22 @@ async def _stop_signal() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     await stopped.wait()
+
+
+class _Broker(Broker):  # type: ignore[misc] # amqtt says of its classes what mypy cannot read
+    """amqtt's broker, which hands a client what it subscribed to and nothing else.
+
+    As it is, a new client gets every retained message that anybody subscribed to: a hundred meters
+    that come back at once would cause ten thousand messages, and time out over them.
+    """
+
+    @override
+    async def _publish_retained_messages_for_subscription(
+        self, subscription: tuple[str, int], session: Session
+    ) -> None:
+        subscribers = self._subscriptions.get(subscription[0], ())
+        if any(subscriber is session for subscriber, _ in subscribers):
+            await super()._publish_retained_messages_for_subscription(subscription, session)
 
 
 class _Door:

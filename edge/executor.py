@@ -4,8 +4,9 @@ Whatever a peer, a meter or a wallet hears of is on disk already, so a kill at a
 back nothing that was said.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from random import Random
 from typing import Final, Protocol
 
@@ -29,6 +30,7 @@ from edge.frames import (
 from edge.journal import Journal
 from edge.mesh import PeerStatus
 from edge.offers import SnapshotBody
+from edge.pace import MOST
 from edge.serving import ConeServer, Outlet
 from edge.standing import Standings
 from tangle.effects import (
@@ -77,6 +79,18 @@ class Gossip(Outlet, Protocol):
         ...
 
 
+_Besides = Proposal | CoSignature | SnapshotBody
+
+
+@dataclass(slots=True)
+class _Said:
+    """What came of the frames of one turn."""
+
+    effects: list[Effect] = field(default_factory=list)
+    requests: list[tuple[PeerId, Request]] = field(default_factory=list)
+    besides: list[tuple[PeerId, _Besides]] = field(default_factory=list)
+
+
 class Executor:
     """One node's hands. Synchronous: one call is one durable commit, and nothing interleaves."""
 
@@ -99,8 +113,9 @@ class Executor:
         self.standings = Standings()
         self.admission = Admission(core)
         self.catch_up = CatchUp()
-        self.cones = ConeServer(journal, gossip)
         self._answers = AnswerBudget()
+        self.cones = ConeServer(journal, gossip, self._answers)
+        self._heard: deque[tuple[PeerId, Body]] = deque()
         self._gossip = gossip
         self._rng = rng
         self._observers: list[Observer] = []
@@ -119,50 +134,68 @@ class Executor:
         """Tell `listener` of all that peers say of snapshots from now on."""
         self._snapshot_listeners.append(listener)
 
-    def hear(self, frames: Iterable[tuple[PeerId, Body]], now: Instant) -> None:
-        """Handle what peers said, all in one commit, then answer their requests.
+    def hear(self, frames: Iterable[tuple[PeerId, Body]], now: Instant, most: int = MOST) -> None:
+        """Handle some of what peers said, all in one commit, then answer their requests.
 
-        Transactions wait in the fair queue, of which each call serves one turn; see `is_busy`.
+        What is more than `most` transactions is left to the next call; see `is_behind`. They wait
+        in the fair queue, of which the call that leaves nothing serves one turn; see `is_busy`.
+        That queue is fair, what lies before it is not: so all is taken in first.
         """
-        effects: list[Effect] = []
-        requests: list[tuple[PeerId, Request]] = []
-        said_besides: list[tuple[PeerId, Proposal | CoSignature | SnapshotBody]] = []
-        for peer, body in frames:
+        self._heard.extend(frames)
+        said = _Said()
+        while self._heard and most > 0:
+            peer, body = self._heard.popleft()
             if self._is_banned(peer, now):
                 continue
-            match body:
-                case Transactions():
-                    self.catch_up.received(peer, sum(map(len, body.items)), now.wall_ms)
-                    for data in body.items:
-                        effects += self._arrive(peer, data, now)
-                case Heartbeat():
-                    self.announced[peer] = body.confirmed_index
-                    self.oldest_cones[peer] = body.oldest_cone
-                    self.catch_up.heard(peer, body.confirmed_index, body.oldest_cone)
-                    said = (body.confirmed_index, TransactionId(body.confirmed_id))
-                    tips = tuple(map(TransactionId, body.tips))
-                    effects += self.core.heartbeat(peer, said, tips, now)
-                case Request():
-                    requests.append((peer, body))
-                case ConeRequest():
-                    self.cones.ask(peer, body.index)
-                case _:
-                    said_besides.append((peer, body))
-        for queued in self.admission.turn():
-            effects += self._receive(queued.peer, queued.data, now)
-        self.carry_out(effects, now)
-        self._answer_all(requests, now)
+            if isinstance(body, Transactions):
+                items, rest = body.items[:most], body.items[most:]
+                if rest:
+                    self._heard.appendleft((peer, Transactions(rest)))
+                most -= len(items)
+                said.effects += self._take_in(peer, items, now)
+            else:
+                self._listen_to(peer, body, now, said)
+        for queued in () if self.is_behind else self.admission.turn():
+            said.effects += self._receive(queued.peer, queued.data, now)
+        self.carry_out(said.effects, now)
+        self._answer_all(said.requests, now)
         self._steer(now)
-        self._pass_on(said_besides, now)
+        self._pass_on(said.besides, now)
+
+    def _take_in(self, peer: PeerId, items: Sequence[bytes], now: Instant) -> list[Effect]:
+        self.catch_up.received(peer, sum(map(len, items)), now.wall_ms)
+        return [effect for data in items for effect in self._arrive(peer, data, now)]
+
+    def _listen_to(
+        self,
+        peer: PeerId,
+        body: Request | Heartbeat | ConeRequest | _Besides,
+        now: Instant,
+        said: "_Said",
+    ) -> None:
+        """Note what a peer said of itself, asks for, or says of what others here listen to."""
+        match body:
+            case Heartbeat():
+                self.announced[peer] = body.confirmed_index
+                self.oldest_cones[peer] = body.oldest_cone
+                self.catch_up.heard(peer, body.confirmed_index, body.oldest_cone)
+                confirmed = (body.confirmed_index, TransactionId(body.confirmed_id))
+                tips = tuple(map(TransactionId, body.tips))
+                said.effects += self.core.heartbeat(peer, confirmed, tips, now)
+            case Request():
+                said.requests.append((peer, body))
+            case ConeRequest():
+                self.cones.ask(peer, body.index)
+            case _:
+                said.besides.append((peer, body))
 
     def _answer_all(self, requests: Sequence[tuple[PeerId, Request]], now: Instant) -> None:
         for peer, request in requests:
             self._answer(peer, request, now)
-        self.counts["answered"] += self.cones.serve()
+        has_time = not (self.is_behind or self.is_busy)
+        self.counts["answered"] += self.cones.serve(now.wall_ms, has_time=has_time)
 
-    def _pass_on(
-        self, said: Sequence[tuple[PeerId, Proposal | CoSignature | SnapshotBody]], now: Instant
-    ) -> None:
+    def _pass_on(self, said: Sequence[tuple[PeerId, _Besides]], now: Instant) -> None:
         for peer, body in said:
             if isinstance(body, Proposal | CoSignature):
                 for listener in self._listeners:
@@ -173,6 +206,11 @@ class Executor:
 
     def _is_banned(self, peer: PeerId, now: Instant) -> bool:
         return self.standings.banned_until_ms(peer, now.wall_ms) is not None
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether frames were handed to `hear` that it has not handled yet."""
+        return bool(self._heard)
 
     @property
     def is_busy(self) -> bool:
@@ -257,7 +295,7 @@ class Executor:
         """
         batch = _batch(effects, now, readings, formed)
         if batch != Batch():
-            self.journal.commit(batch)
+            self.journal.commit(batch, is_synced=not self._is_history(batch, effects))
         pass_point("gossip.before")
         self._tell(effects)
         pass_point("gossip.after")
@@ -269,6 +307,15 @@ class Executor:
                 wanted.setdefault(effect.peer, {}).update(dict.fromkeys(effect.tx_ids))
         for peer, tx_ids in wanted.items():
             self._request(peer, tuple(tx_ids), now)
+
+    def _is_history(self, batch: Batch, effects: Sequence[Effect]) -> bool:
+        """Return whether all in it came from peers while this node catches up.
+
+        Nobody was told that it is here, and the peers have it: a power cut may take it back.
+        """
+        if not self.core.is_catching_up or batch.readings or batch.formed or batch.halted:
+            return False
+        return all(one.source is not None for one in effects if isinstance(one, Attached))
 
     def _steer(self, now: Instant) -> None:
         """Ask for cones while this node is far behind, and tell the core that they come."""

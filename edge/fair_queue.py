@@ -6,8 +6,8 @@ bytes and ids go in, a bounded turn of them comes out.
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Final
 
@@ -19,8 +19,9 @@ from tangle.transaction import TransactionId
 QUANTUM_BYTES: Final = 512
 """What one visit adds to a credit: two usual transactions; the largest takes 64 visits."""
 
-TURN_BYTES: Final = 65_536
-"""Of signed fields in one turn, some 300 usual transactions: then the loop does something else."""
+TURN_BYTES: Final = 16_384
+"""Of signed fields in one turn, some 75 usual transactions: then the loop does something else, such
+as reading what has come in the meantime."""
 
 MAX_QUEUED: Final = 16_384
 MAX_QUEUED_BYTES: Final = 2**24
@@ -40,6 +41,9 @@ MAX_AWAITED_PENDING: Final = 2 * MAX_PENDING
 Issuer = PublicKey | None
 """`None` stands for all strangers of a registered network together."""
 
+FlowKey = tuple[PeerId, Issuer]
+"""Whose turns something takes: what one peer sent of one issuer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Queued:
@@ -54,6 +58,22 @@ class Queued:
     size_bytes: int
     """Of the signed fields: what a turn is charged with."""
 
+    sponsor: FlowKey | None = None
+    """At whose expense it went, if not at that of its own flow."""
+
+    @property
+    def flow(self) -> FlowKey:
+        """Whose turns it takes, unless somebody else waits for it and gives one of theirs."""
+        return self.peer, self.issuer
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where one of them waits."""
+
+    arrived: int
+    flow: FlowKey
+
 
 @dataclass(slots=True)
 class _Flow:
@@ -62,6 +82,15 @@ class _Flow:
     waiting: OrderedDict[bytes, Queued] = field(default_factory=OrderedDict)
     size_bytes: int = 0
     credit_bytes: int = 0
+
+    def first(self, issuer: Issuer, may_pass: Callable[[Queued], bool]) -> Queued | None:
+        """Return what goes next; a sponsored one that is put off holds up nothing behind it."""
+        for queued in self.waiting.values():
+            if may_pass(queued):
+                return queued
+            if queued.issuer == issuer:
+                return None
+        return None
 
 
 @dataclass(slots=True)
@@ -76,9 +105,9 @@ class _Lane:
         put_off = 0
         while put_off < len(self.flows):
             issuer, flow = next(iter(self.flows.items()))
-            queued = next(iter(flow.waiting.values()))
-            is_put_off = not may_pass(queued)
-            if not is_put_off and flow.credit_bytes >= queued.size_bytes:
+            queued = flow.first(issuer, may_pass)
+            is_put_off = queued is None
+            if queued is not None and flow.credit_bytes >= queued.size_bytes:
                 return queued
             put_off = put_off + 1 if is_put_off else 0
             flow.credit_bytes += 0 if is_put_off else QUANTUM_BYTES
@@ -94,7 +123,7 @@ class FairQueue:
         self._limit_bytes = limit_bytes
         self._urgent: OrderedDict[bytes, Queued] = OrderedDict()
         self._lanes: OrderedDict[PeerId, _Lane] = OrderedDict()
-        self._places: dict[bytes, int] = {}  # in the order of arrival
+        self._places: dict[bytes, _Place] = {}
         self._by_id: dict[TransactionId, Queued] = {}
         self._awaited: set[TransactionId] = set()
         self._size_bytes = 0
@@ -107,15 +136,21 @@ class FairQueue:
         """Return what waits under an id; which, if several witnesses of it wait, is left open."""
         return self._by_id.get(tx_id)
 
+    def size_bytes(self, flow: FlowKey) -> int:
+        """Return how much takes the turns of one flow."""
+        lane = self._lanes.get(flow[0])
+        found = None if lane is None else lane.flows.get(flow[1])
+        return 0 if found is None else found.size_bytes
+
     def add(
-        self, queued: Queued, *, is_urgent: bool = False, is_awaited: bool = False
+        self, queued: Queued, *, is_urgent: bool = False, sponsor: FlowKey | None = None
     ) -> list[Queued]:
         """Let an arrival wait; the same bytes only once, whoever sends them again.
 
         Args:
             queued: The arrival.
             is_urgent: A milestone, or what a milestone needs: ahead of everything.
-            is_awaited: Something here waits for it: ahead of what its issuer has waiting.
+            sponsor: Whose turn it takes, ahead of what they have waiting, since they wait for it.
 
         Returns:
             What had to leave for it, perhaps itself.
@@ -123,22 +158,23 @@ class FairQueue:
         if queued.data in self._places:
             return []
         self._arrived += 1
-        self._places[queued.data] = self._arrived
         self._by_id.setdefault(queued.tx_id, queued)
         self._size_bytes += queued.size_bytes
+        self._places[queued.data] = _Place(self._arrived, queued.flow)
         if is_urgent and len(self._urgent) < MAX_URGENT:
             self._urgent[queued.data] = queued
         else:
-            lane = self._lanes.setdefault(queued.peer, _Lane())
-            flow = lane.flows.setdefault(queued.issuer, _Flow())
-            flow.waiting[queued.data] = queued
-            flow.size_bytes += queued.size_bytes
-        if is_awaited:
-            self.hasten(queued.tx_id)
+            self._put(queued, queued.flow)
+        if sponsor is not None:
+            self.hasten(queued.tx_id, sponsor)
         return self._shrink()
 
-    def hasten(self, tx_id: TransactionId, *, is_urgent: bool = False) -> bool:
-        """Put what something waits for ahead of what its issuer has waiting, or of everything.
+    def hasten(self, tx_id: TransactionId, sponsor: FlowKey) -> bool:
+        """Put what something waits for ahead of what its sponsor has waiting, at their expense.
+
+        Args:
+            tx_id: What is waited for.
+            sponsor: Whose transaction waits for it; its own flow will do.
 
         Returns:
             Whether it waits here.
@@ -146,13 +182,22 @@ class FairQueue:
         queued = self._by_id.get(tx_id)
         if queued is None:
             return False
-        if is_urgent:
-            self._remove(queued)
-            self.add(queued, is_urgent=True)
-        elif queued.data not in self._urgent:
+        if queued.data not in self._urgent:
+            self._withdraw(queued)
+            self._put(queued, sponsor)
             self._awaited.add(tx_id)
-            flow = self._lanes[queued.peer].flows[queued.issuer]
-            flow.waiting.move_to_end(queued.data, last=False)
+            lane = self._lanes[sponsor[0]]
+            lane.flows[sponsor[1]].waiting.move_to_end(queued.data, last=False)
+        return True
+
+    def prefer(self, tx_id: TransactionId) -> bool:
+        """Put what a milestone needs ahead of everything; return whether it waits here."""
+        queued = self._by_id.get(tx_id)
+        if queued is None:
+            return False
+        if queued.data not in self._urgent and len(self._urgent) < MAX_URGENT:
+            self._withdraw(queued)
+            self._urgent[queued.data] = queued
         return True
 
     def take(
@@ -171,20 +216,19 @@ class FairQueue:
         taken: list[tuple[int, Queued]] = []
 
         def may_pass(queued: Queued) -> bool:
-            if queued.issuer is None:
-                return True
-            limit = MAX_AWAITED_PENDING if queued.tx_id in self._awaited else MAX_PENDING
-            return pending_of(queued.issuer) + passed[queued.issuer] < limit
+            return self._may_pass(queued, pending_of, passed)
 
         left_bytes = budget_bytes
         while self._urgent and (left_bytes > budget_bytes // 2 or not self._lanes):
             if left_bytes <= 0:
                 break
             urgent = next(iter(self._urgent.values()))
-            taken.append((self._remove(urgent), urgent))
+            taken.append((self._remove(urgent).arrived, urgent))
             left_bytes -= urgent.size_bytes
         while left_bytes > 0 and (queued := self._next(may_pass)) is not None:
-            taken.append((self._remove(queued), queued))
+            place = self._remove(queued)
+            sponsor = None if place.flow == queued.flow else place.flow
+            taken.append((place.arrived, replace(queued, sponsor=sponsor)))
             left_bytes -= queued.size_bytes
             if queued.issuer is not None:
                 passed[queued.issuer] += 1
@@ -194,25 +238,43 @@ class FairQueue:
         """Return whether a turn would take anything: not all that waits is put off."""
         if self._urgent:
             return True
+
+        def may_pass(queued: Queued) -> bool:
+            return self._may_pass(queued, pending_of, Counter())
+
         return any(
-            issuer is None or pending_of(issuer) < self._limit_of(flow)
+            flow.first(issuer, may_pass) is not None
             for lane in self._lanes.values()
             for issuer, flow in lane.flows.items()
         )
 
     def forget(self, peer: PeerId) -> int:
         """Drop all that `peer` sent and return how many that were."""
-        lane = self._lanes.get(peer, _Lane())
         mine = [one for one in self._urgent.values() if one.peer == peer]
-        for flow in lane.flows.values():
-            mine += flow.waiting.values()
+        sponsored: list[Queued] = []
+        for lane_of, lane in self._lanes.items():
+            for flow in lane.flows.values():
+                mine += [one for one in flow.waiting.values() if one.peer == peer]
+                if lane_of == peer:
+                    sponsored += [one for one in flow.waiting.values() if one.peer != peer]
         for queued in mine:
             self._remove(queued)
+        for queued in sponsored:
+            self._withdraw(queued)
+            self._put(queued, queued.flow)
         return len(mine)
 
-    def _limit_of(self, flow: _Flow) -> int:
-        first = next(iter(flow.waiting.values()))
-        return MAX_AWAITED_PENDING if first.tx_id in self._awaited else MAX_PENDING
+    def _may_pass(
+        self,
+        queued: Queued,
+        pending_of: Callable[[PublicKey], int],
+        passed: Mapping[PublicKey, int],
+    ) -> bool:
+        """Return whether an issuer's quota has room, `passed` in this turn included."""
+        if queued.issuer is None:
+            return True
+        limit = MAX_AWAITED_PENDING if queued.tx_id in self._awaited else MAX_PENDING
+        return pending_of(queued.issuer) + passed.get(queued.issuer, 0) < limit
 
     def _next(self, may_pass: Callable[[Queued], bool]) -> Queued | None:
         """Return what goes next and charge it to its peer and its issuer."""
@@ -222,7 +284,8 @@ class FairQueue:
             queued = lane.ready(may_pass)
             if queued is not None and lane.credit_bytes >= queued.size_bytes:
                 lane.credit_bytes -= queued.size_bytes
-                lane.flows[queued.issuer].credit_bytes -= queued.size_bytes
+                issuer = self._places[queued.data].flow[1]
+                lane.flows[issuer].credit_bytes -= queued.size_bytes
                 return queued
             idle = idle + 1 if queued is None else 0
             lane.credit_bytes += 0 if queued is None else QUANTUM_BYTES
@@ -240,21 +303,32 @@ class FairQueue:
             self._remove(gone[-1])
         return gone
 
-    def _remove(self, queued: Queued) -> int:
-        """Take one out, return its place; what is empty loses its credit and its turn."""
-        place = self._places.pop(queued.data)
+    def _remove(self, queued: Queued) -> _Place:
+        """Take one out for good; return where it was."""
         self._size_bytes -= queued.size_bytes
         if self._by_id.get(queued.tx_id) is queued:
             del self._by_id[queued.tx_id]
             self._awaited.discard(queued.tx_id)
+        self._withdraw(queued)
+        return self._places.pop(queued.data)
+
+    def _put(self, queued: Queued, key: FlowKey) -> None:
+        lane = self._lanes.setdefault(key[0], _Lane())
+        flow = lane.flows.setdefault(key[1], _Flow())
+        flow.waiting[queued.data] = queued
+        flow.size_bytes += queued.size_bytes
+        self._places[queued.data].flow = key
+
+    def _withdraw(self, queued: Queued) -> None:
+        """Take one out of its line; a line that is empty loses its credit and its turn."""
         if self._urgent.pop(queued.data, None) is not None:
-            return place
-        lane = self._lanes[queued.peer]
-        flow = lane.flows[queued.issuer]
+            return
+        peer, issuer = self._places[queued.data].flow
+        lane = self._lanes[peer]
+        flow = lane.flows[issuer]
         del flow.waiting[queued.data]
         flow.size_bytes -= queued.size_bytes
         if not flow.waiting:
-            del lane.flows[queued.issuer]
+            del lane.flows[issuer]
         if not lane.flows:
-            del self._lanes[queued.peer]
-        return place
+            del self._lanes[peer]

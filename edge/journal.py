@@ -23,6 +23,7 @@ from edge.entries import (
     TakenReading,
 )
 from edge.leaping import write_leap
+from edge.leaving import Leaving
 from edge.pruning import delete_pending, delete_referenced
 from edge.records import (
     decode_outcome,
@@ -65,6 +66,7 @@ class Journal:
     def __init__(self, folder: Path, network: bytes) -> None:
         """Open or create the journal in `folder`; see `Storage` for what it refuses."""
         self._storage = Storage(folder, network)
+        self.leaving = Leaving(self._storage)
 
     def __enter__(self) -> Self:
         return self
@@ -100,13 +102,15 @@ class Journal:
         """The file, for messages to people."""
         return self._storage.path
 
-    def commit(self, batch: Batch) -> None:
+    def commit(self, batch: Batch, *, is_synced: bool = True) -> None:
         """Write all of `batch` durably, or raise and write nothing of it.
+
+        With `is_synced` false a power cut may take it back; see `Storage.transaction`.
 
         A batch that contradicts the journal (a milestone out of turn, a mark for a transaction
         that is not here, a gap between readings) is a bug.
         """
-        with self._storage.transaction() as connection:
+        with self._storage.transaction(is_synced=is_synced) as connection:
             write_batch(connection, batch)
 
     def next_epoch(self, now_ms: int) -> int:
@@ -334,7 +338,8 @@ class Journal:
     def counts(self) -> Counts:
         """Return how much is here."""
         names = ("transactions", "milestones", "readings")
-        held: dict[str, int] = dict(self._storage.table("counters"))
+        rest = "WHERE name IN (?, ?, ?)"
+        held: dict[str, int] = dict(self._storage.table("counters", rest, names))
         transactions, milestones, readings = (held.get(name, 0) for name in names)
         pending = self._storage.rows(
             "SELECT count(*) FROM transactions WHERE milestone_index IS NULL"

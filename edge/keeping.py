@@ -1,8 +1,8 @@
 """What a node keeps of the past: snapshots now and then, and no more history than it was told.
 
 Old transactions leave in small steps between which the loop turns. A snapshot is written first,
-so that others can still join from here. Rows stay, and so do readings and what is pending and
-this node's own.
+so that others can still join from here. Rows stay, and so does what is pending and this node's own
+while it may still be referenced; readings leave after their transactions, see `edge.forgetting`.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 
+from edge.faults import pass_point
 from edge.journal import PRUNED_THROUGH, Journal
 from edge.snapshots import FOLDER, SnapshotFile, latest_full, take_snapshot, write_snapshot
 from tangle.effects import Confirmed, Effect
@@ -87,6 +88,9 @@ class HistoryKeeper:
         self.written: Callable[[SnapshotFile], Awaitable[None]] = _unheard
         """Is told of each snapshot written on schedule."""
 
+        self.pruned: Callable[[], Awaitable[int]] = _nothing
+        """Is told when transactions have left, so that what hung on them may leave as well."""
+
         self._genesis = genesis
         self._journal = journal
         self._folder = folder
@@ -149,8 +153,10 @@ class HistoryKeeper:
         lag = max(1, self._settings.pruning_depth // SNAPSHOT_EVERY)
         if through >= kept_from + lag - 1:
             await self._prune_through(through)
-        while self._is_too_large() and self._journal.oldest_cone() <= index - depth - MARGIN:
-            through = min(self._journal.oldest_cone() + SIZE_STEP - 1, index - depth - MARGIN)
+        while self._is_too_large():
+            through = self._journal.oldest_cone() + SIZE_STEP - 1
+            if through > index - depth - MARGIN:
+                break  # what is large are rows or readings: no snapshot at each milestone for that
             await self._prune_through(through)
 
     def _is_too_large(self) -> bool:
@@ -161,9 +167,11 @@ class HistoryKeeper:
         if self._newest() < through:
             await self.write_snapshot()
         self._journal.set_counter(PRUNED_THROUGH, through)  # first: no peer gets half a cone
+        pass_point("prune.marked")
         removed = await self._finish_pruning()
         removed += await self._drop_hopeless()
         _log.info("history pruned", through_milestone=through, transactions=removed)
+        await self.pruned()
 
     async def _finish_pruning(self) -> int:
         """Delete what milestones up to the mark reference, after a restart too."""
@@ -172,6 +180,7 @@ class HistoryKeeper:
         through = min(self._journal.oldest_cone() - 1, kept)  # a snapshot's own ids lie higher
         while step := self._journal.prune(through, STEP_TRANSACTIONS):
             removed += step
+            pass_point("prune.step")
             await asyncio.sleep(STEP_PAUSE_S)
         return removed
 
@@ -188,6 +197,11 @@ class HistoryKeeper:
             ]
             removed += self._journal.drop_pending(hopeless)
             await asyncio.sleep(STEP_PAUSE_S)
+
+
+async def _nothing() -> int:
+    """Nothing hangs on transactions."""
+    return 0
 
 
 async def _unheard(_: SnapshotFile) -> None:

@@ -3,8 +3,9 @@
 import sqlite3
 from typing import Final
 
-from edge.commits import add_to_counter, write_start
+from edge.commits import set_counter, write_start
 from edge.rotations import forget_rotations
+from edge.sums import verified
 from tangle.accounts import sequence_window
 from tangle.address import address_of
 from tangle.keys import PublicKey
@@ -17,6 +18,9 @@ from tangle.transaction import TransactionId, decode
 _COUNTED: Final = ("transactions", "milestones", "meta/pruned_through")
 """Counters that begin anew; those of readings and of starts go on."""
 
+_BODY_WIDTH: Final = 3
+"""Columns of `bodies`."""
+
 
 def write_leap(connection: sqlite3.Connection, start: Start, own: PublicKey) -> None:
     """Put a snapshot in the place of all history.
@@ -28,15 +32,20 @@ def write_leap(connection: sqlite3.Connection, start: Start, own: PublicKey) -> 
         connection: Within a transaction.
         start: Checked, and ahead of the journal.
         own: Key of this node.
+
+    Raises:
+        MalformedBytesError: What is pending is not what was written.
     """
     window = sequence_window(Rows(start.rows), address_of(own))
     known = {tx_id for ids in start.cones for tx_id in ids} | {start.milestone_id}
     pending = connection.execute(
-        "SELECT t.number, t.tx_id, b.data FROM transactions t JOIN bodies b USING (number)"
+        "SELECT b.*, t.* FROM transactions t JOIN bodies b ON b.number = t.number"
         " WHERE t.milestone_index IS NULL"
     ).fetchall()
     kept = []
-    for number, tx_id, data in pending:
+    for row in pending:
+        number, data = verified("bodies", row[:_BODY_WIDTH])
+        tx_id = verified("transactions", row[_BODY_WIDTH:])[1]
         transaction = decode(data).transaction
         is_open = not isinstance(use(window, transaction.sequence), Reason)
         if transaction.issuer == own and is_open and TransactionId(tx_id) not in known:
@@ -49,5 +58,5 @@ def write_leap(connection: sqlite3.Connection, start: Start, own: PublicKey) -> 
     connection.execute("DELETE FROM milestones")
     forget_rotations(connection)
     connection.executemany("DELETE FROM counters WHERE name = ?", [(name,) for name in _COUNTED])
-    add_to_counter(connection, "transactions", len(kept))
+    set_counter(connection, "transactions", len(kept))
     write_start(connection, start)

@@ -92,7 +92,6 @@ class Metering:
         self._network = network
         self.intake = Intake(network, self._homed(), self._journalled_reading)
         self.batcher = Batcher(batch_interval_ms)
-        self._devices_of: dict[TransactionId, Address] = {}
         self._registering: dict[TransactionId, Address] = {}
         self._batched: set[Address] = set()
         self._refused = 0
@@ -210,7 +209,6 @@ class Metering:
             _log.info("reading batch not issued", device=encode_address(device), error=str(error))
             self.batcher.not_issued(batch, self._clock.wall_ms())
             return
-        self._devices_of[tx_id] = device
         self.batcher.issued(batch, tx_id, sequence)
 
     def _formed(
@@ -254,7 +252,7 @@ class Metering:
                     pass
 
     def _resolve(self, tx_id: TransactionId, outcome: Outcome) -> None:
-        device = self._devices_of.pop(tx_id, None)
+        device = self.batcher.device_of(tx_id)
         if device is not None:
             taken = reading_ranges(self._core.ledger.rows, device)
             self.batcher.resolved(tx_id, outcome, taken, self._clock.wall_ms())
@@ -321,6 +319,5 @@ class Metering:
             self._publish_receipt(device)
         for formed in self._journal.unreferenced_batches():
             self.batcher.restore_batch(formed)
-            self._devices_of[formed.tx_id] = formed.device
             if self._core.state(formed.tx_id) not in (State.TIP, State.PENDING):
                 self.batcher.expired(formed.tx_id, self._clock.wall_ms())

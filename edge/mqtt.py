@@ -29,8 +29,8 @@ MAX_RECEIVED: Final = 512
 """Readings handed over at a time: what one durable commit may well hold."""
 
 TOPICS_PER_SUBSCRIPTION: Final = 64
-OPERATION_TIMEOUT_S: Final = 5.0
-"""For a connection, a subscription, one publication."""
+OPERATION_TIMEOUT_S: Final = 15.0
+"""For a connection, a subscription, one publication: a busy broker on a small host gets time."""
 
 KEEPALIVE_S: Final = 15
 SUBSCRIPTION_REFUSED: Final = 0x80

@@ -1,6 +1,7 @@
 """A node as it runs: one asyncio process around one core. Only its tasks touch the core."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -11,23 +12,28 @@ import structlog
 from access.device import Register
 from edge.clock import Clock
 from edge.executor import Executor
+from edge.frames import Body
 from edge.issuance import Issuance
 from edge.journal import Journal
 from edge.load import LoadMeter
 from edge.mesh import Mesh
 from edge.metering import Metering
 from edge.mqtt import MeterLink
+from edge.pace import FIRST, adapted
 from edge.promoting import Promoting
 from edge.serving import PAUSE_MS
 from edge.sweeping import Sweeping
 from tangle.contracts import Contracts
-from tangle.effects import Attached, Effect
+from tangle.effects import Attached, Effect, PeerId
 from tangle.errors import DamagedStoreError, StorageError, TanglewattError
 from tangle.genesis import Genesis
 from tangle.keys import SigningKey
 from tangle.node import NodeCore
 from tangle.transaction import TransactionId
 from tangle.verification import parse
+
+YIELDS: Final = 8
+"""Rounds of the loop between two turns of a long batch: a request over HTTP takes a few."""
 
 HEARTBEAT_MS: Final = 1_000
 """How often a node says where it stands: what a lost frame costs at most."""
@@ -143,19 +149,30 @@ class EdgeNode:
 
     async def _hear(self) -> None:
         """Let the core hear its peers, and wake it at its deadlines."""
+        most = FIRST
         while True:
             deadline_ms = self.core.next_deadline_ms()
-            latest_ms = self.clock.wall_ms() + HEARTBEAT_MS
-            until_ms = latest_ms if deadline_ms is None else min(deadline_ms, latest_ms)
-            if self.executor.cones.is_busy:
-                until_ms = min(until_ms, self.clock.wall_ms() + PAUSE_MS)
-            if self.executor.is_busy:
-                until_ms = 0  # look what else has come, and serve the next turn
-            frames = await self.mesh.receive(until_ms)
-            now = self.clock.instant()
-            self.executor.hear(frames, now)
+            frames = await self._next_frames(deadline_ms)
+            now, began_ns = self.clock.instant(), time.thread_time_ns()
+            self.executor.hear(frames, now, most)
+            if self.executor.is_behind:  # it was a full turn
+                most = adapted(most, (time.thread_time_ns() - began_ns) // 1_000_000)
             if deadline_ms is not None and deadline_ms <= now.wall_ms:
                 self.executor.carry_out(self.core.tick(now), now)
+
+    async def _next_frames(self, deadline_ms: int | None) -> list[tuple[PeerId, Body]]:
+        """Return what peers said since, nothing while the batch before is being worked on."""
+        if self.executor.is_behind:
+            for _ in range(YIELDS):
+                await asyncio.sleep(0)
+            return []
+        latest_ms = self.clock.wall_ms() + HEARTBEAT_MS
+        until_ms = latest_ms if deadline_ms is None else min(deadline_ms, latest_ms)
+        if self.executor.cones.is_busy:
+            until_ms = min(until_ms, self.clock.wall_ms() + PAUSE_MS)
+        if self.executor.is_busy:
+            until_ms = 0  # look what else has come, and serve the next turn
+        return await self.mesh.receive(until_ms)
 
     async def _beat(self) -> None:
         """Say where this node stands; peers ask for what they miss."""

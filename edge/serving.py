@@ -1,9 +1,14 @@
-"""Gives peers the cones they ask for, from the journal, a frame at a time."""
+"""Gives peers the cones they ask for, from the journal, a frame at a time.
+
+What is given is charged to the peer's answers. Whoever has spent them waits behind those who have
+not, and gets more at once when nobody else asks and this node has nothing better to do.
+"""
 
 from collections import deque
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from edge.answer_budget import RESERVE_BYTES, AnswerBudget
 from edge.frames import MAX_FRAME_ITEMS, Body, split
 from edge.journal import Journal
 from tangle.effects import PeerId
@@ -46,9 +51,10 @@ class _Place:
 class ConeServer:
     """The cones that peers wait for. Mutable; one per node, driven by its executor."""
 
-    def __init__(self, journal: Journal, outlet: Outlet) -> None:
+    def __init__(self, journal: Journal, outlet: Outlet, budget: AnswerBudget) -> None:
         self._journal = journal
         self._outlet = outlet
+        self._budget = budget
         self._queues: dict[PeerId, deque[_Place]] = {}  # who is at the front is served next
 
     @property
@@ -62,21 +68,40 @@ class ConeServer:
         if len(queue) < MAX_CONES_QUEUED:
             queue.append(_Place(index))
 
-    def serve(self) -> int:
-        """Send some frames, the peers in turn; return how many transactions they hold."""
+    def serve(self, now_ms: int, *, has_time: bool) -> int:
+        """Send some frames, the peers in turn; return how many transactions they hold.
+
+        Args:
+            now_ms: Wall clock.
+            has_time: Whether this node has nothing else to do: then peers who have spent their
+                answers are served too, if no others ask.
+        """
         served = 0
         for _ in range(MAX_FRAMES_PER_TURN):
-            if not self._queues or self._outlet.waiting_out >= MAX_FRAMES_WAITING:
+            if self._outlet.waiting_out >= MAX_FRAMES_WAITING:
                 break
-            peer = next(iter(self._queues))
+            peer = self._next(now_ms, has_time=has_time)
+            if peer is None:
+                break
+            is_charged = self._may_spend(peer, now_ms)
             queue = self._queues.pop(peer)
             items = self._read(queue)
             if queue:
                 self._queues[peer] = queue  # behind the others
             for body in split(items):
                 self._outlet.send(peer, body)
+            if is_charged:  # what is spare is given: else it would be owed when others come
+                self._budget.charge(peer, sum(map(len, items)), now_ms)
             served += len(items)
         return served
+
+    def _next(self, now_ms: int, *, has_time: bool) -> PeerId | None:
+        """Return whose turn it is, `None` if all have to wait."""
+        able = (peer for peer in self._queues if self._may_spend(peer, now_ms))
+        return next(able, next(iter(self._queues), None) if has_time else None)
+
+    def _may_spend(self, peer: PeerId, now_ms: int) -> bool:
+        return self._budget.left(peer, now_ms) > RESERVE_BYTES
 
     def _read(self, queue: deque[_Place]) -> list[bytes]:
         """Take about one frame of transactions off a queue, perhaps of several cones."""

@@ -9,6 +9,7 @@ from typing import Final
 
 import zstandard
 
+from edge.faults import pass_point
 from edge.rotations import read_rotations
 from edge.storage import JOURNAL_NAME
 from tangle.errors import (
@@ -127,7 +128,9 @@ def write_whole(path: Path, data: bytes) -> None:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
+    pass_point("snapshot.draft")
     draft.replace(path)
+    pass_point("snapshot.named")
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -31,6 +31,10 @@ LOCK_NAME: Final = "journal.lock"
 APPLICATION_ID: Final = 0x54574A31
 """`TWJ1`, in the header of the file: how a journal is told from any other SQLite file."""
 
+LOG_LIMIT: Final = 16 * 2**20
+"""Bytes of the log of writes beside the file, to which it is cut after one large commit; usually
+it stays at four million."""
+
 BUSY_TIMEOUT_MS: Final = 1_000
 """For a reader beside us (a backup, `sqlite3` by hand); no second writer ever gets this far."""
 
@@ -80,6 +84,7 @@ class Storage:
         """
         assert len(network) == NETWORK_SIZE, f"network id of {len(network)} bytes"
         self.path = folder / JOURNAL_NAME
+        self._is_synced: bool | None = None  # SQLite's own default, whatever it is
         self.on_damage: Callable[[DamagedStoreError], None] = _unheard
         """Is told of damage when it is met, whoever makes what of the error."""
 
@@ -120,14 +125,20 @@ class Storage:
             self._lock = -1
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self, *, is_synced: bool = True) -> Iterator[sqlite3.Connection]:
         """Run a block as one durable commit: on any error nothing of it is there.
+
+        Args:
+            is_synced: Whether to wait for the disk. Without it the commit survives a kill, and a
+                power cut takes it back, with all that came after it and before the next one that
+                waits: the log has one order.
 
         Raises:
             StorageError: The disk is full, read-only or failing.
             DamagedStoreError: The file is no longer a sound one.
         """
         with self.reported():
+            self._synchronise(is_synced=is_synced)
             self._connection.execute("BEGIN IMMEDIATE")
             pass_point("journal.begin")
             try:
@@ -138,6 +149,12 @@ class Storage:
                 if self._connection.in_transaction:  # SQLite may have rolled back by itself
                     self._connection.execute("ROLLBACK")
         pass_point("journal.durable")
+
+    def _synchronise(self, *, is_synced: bool) -> None:
+        if is_synced != self._is_synced:
+            level = "FULL" if is_synced else "NORMAL"
+            self._connection.execute(f"PRAGMA synchronous = {level}")
+            self._is_synced = is_synced
 
     def rows(self, statement: str, values: Sequence[Value] = ()) -> list[tuple[Any, ...]]:
         """Return all rows of a query. Raises as `transaction` does."""
@@ -204,7 +221,8 @@ class Storage:
         mode = execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
             raise StorageError(f"{self.path}: journal mode {mode!r}: this disk cannot hold a WAL")
-        execute("PRAGMA synchronous = FULL")
+        self._synchronise(is_synced=True)
+        execute(f"PRAGMA journal_size_limit = {LOG_LIMIT}")
         if is_fresh:
             self._create(network)
         elif execute("PRAGMA user_version").fetchone()[0] == OLDEST_VERSION:

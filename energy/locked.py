@@ -70,12 +70,11 @@ def mint(draft: Draft, token: Token, shares: Sequence[tuple[Address, int]]) -> b
     return True
 
 
-def burn(draft: Draft, token: Token, address: Address, amount: int, side: Side) -> bool:
-    """Destroy tokens of one side of `address`; `False` if there are fewer."""
-    if not _take(draft, _key(token, address, side), amount):
-        return False
+def burn(draft: Draft, token: Token, address: Address, amount: int, side: Side) -> None:
+    """Destroy tokens of one side of `address`. The caller knows that they are there."""
+    is_taken = _take(draft, _key(token, address, side), amount)
+    assert is_taken, f"burns {amount} {token} of {address.hex()}, more than is {side}"
     _add(draft, total_key(token), -amount)
-    return True
 
 
 def lock(draft: Draft, token: Token, address: Address, amount: int) -> bool:
@@ -91,13 +90,6 @@ def unlock(draft: Draft, token: Token, address: Address, amount: int) -> None:
     is_taken = _take(draft, locked_key(token, address), amount)
     assert is_taken, f"unlocks {amount} {token} of {address.hex()}, more than is locked"
     _add(draft, balance_key(token, address), amount)
-
-
-def pay_locked(draft: Draft, token: Token, payer: Address, recipient: Address, amount: int) -> None:
-    """Move bound tokens of `payer` to the free ones of `recipient`: a fill, or a session's end."""
-    is_taken = _take(draft, locked_key(token, payer), amount)
-    assert is_taken, f"pays {amount} {token} of {payer.hex()}, more than is locked"
-    _add(draft, balance_key(token, recipient), amount)
 
 
 def change_energy(draft: Draft, change_wh: int) -> bool:

@@ -60,6 +60,12 @@ def use(window: SequenceWindow, number: int) -> SequenceWindow | Reason:
     )
 
 
+def is_unused(window: SequenceWindow, number: int) -> bool:
+    """Return whether a transaction under `number` may still count, now or later."""
+    offset = number - window.next
+    return offset >= WINDOW or (offset >= 0 and not _bits_from_next(window) >> offset & 1)
+
+
 def lowest_unused(window: SequenceWindow, pending: AbstractSet[int]) -> int | None:
     """Return the number to issue under next, so that the oldest hole is filled first.
 

@@ -4,7 +4,7 @@ All are bounded, so that nobody can fill a node's memory with what may never bec
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -102,6 +102,11 @@ class WaitingRoom:
     def missing(self, tx_id: TransactionId) -> tuple[TransactionId, ...]:
         """Return the parents that it waits for, ascending; none if it does not wait."""
         return tuple(sorted(self._missing.get(tx_id, ())))
+
+    def waiting_for(self, tx_id: TransactionId) -> Iterator[Arrival]:
+        """Yield what waits for `tx_id` itself, in the order in which it began to."""
+        for child_id in self._children.get(tx_id, ()):
+            yield self._arrivals[child_id]
 
     def is_needed(self, tx_id: TransactionId) -> bool:
         """Return whether a milestone needs `tx_id`."""

@@ -52,6 +52,9 @@ class TransactionAnswer(msgspec.Struct, frozen=True):
     waits_for: str | None = "a milestone"
     """Of one that is not final: approval, milestone, backlog, parents …"""
 
+    milestone_index: int | None = None
+    """The milestone that references it."""
+
 
 class RefusalAnswer(msgspec.Struct, frozen=True):
     """problem+json (RFC 9457), as far as people are told."""
@@ -59,6 +62,8 @@ class RefusalAnswer(msgspec.Struct, frozen=True):
     title: str = ""
     detail: str = ""
     code: str = ""
+    retry_after_s: int = 0
+    """Of `MORE_WORK_NEEDED`: after which the work that was there is enough."""
 
 
 class SubmittedAnswer(msgspec.Struct, frozen=True):
@@ -72,7 +77,8 @@ class SubmittedAnswer(msgspec.Struct, frozen=True):
 class ResultsAnswer(msgspec.Struct, frozen=True):
     """`POST /api/v1/transactions`: one result for each transaction, in order."""
 
-    results: tuple[SubmittedAnswer, ...]
+    results: tuple[SubmittedAnswer, ...] = ()
+    """None where the request was refused as a whole."""
 
 
 class MilestoneAnswer(msgspec.Struct, frozen=True):
@@ -113,6 +119,8 @@ class JournalledAnswer(msgspec.Struct, frozen=True):
 
     import_wh: Amount
     export_wh: Amount
+    forgotten: Amount = 0
+    """Older ones that were there and have left, as `history.readings_hours` says."""
 
 
 class DeviceAnswer(msgspec.Struct, frozen=True):
@@ -136,6 +144,9 @@ class DeviceAnswer(msgspec.Struct, frozen=True):
 
     audited: Amount | None = None
     """Readings whose commitment the home edge computed anew and found in an applied batch."""
+
+    pruned: Amount = 0
+    """Readings whose transactions had left before the node started; the ledger's rows have them."""
 
 
 class DevicesAnswer(msgspec.Struct, frozen=True):

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from api.client.answers import TransactionAnswer
-from api.client.node_client import NodeClient
-from api.client.sequence_file import reserve_sequence
+from api.client.node_client import NodeClient, NotTakenError
+from api.client.sequence_file import release_sequence, reserve_sequence
 from api.exit_codes import ExitCode
 from api.failures import CommandError, Failure, FailureCode
 from tangle.address import address_of, encode_address
@@ -25,6 +25,15 @@ from tangle.transaction import (
 from tangle.work import find_nonce, required_bits
 
 POLL_S: Final = 0.25
+PATIENCE_S: Final = 30.0
+"""For how long a transaction that a node cannot take now is offered again."""
+
+HASHES_PER_S: Final = 500_000
+"""What a slow machine finds work with."""
+
+FREE_BITS: Final = 18
+"""Half a second of work there: done without a look at the clock."""
+
 DECIMALS: Final = 6
 """Of both tokens: base units are millionths."""
 
@@ -39,14 +48,24 @@ class Issuer:
     sequence_file: Path
 
 
-def issue(client: NodeClient, issuer: Issuer, operation: Operation, network: str | None) -> str:
+def issue(
+    client: NodeClient,
+    issuer: Issuer,
+    operation: Operation,
+    network: str | None,
+    patience_s: float = PATIENCE_S,
+) -> str:
     """Sign an operation and hand it to a node; the key stays here.
 
+    What the node cannot take now is offered again, over new parents and with the work it asks
+    for, under the same sequence number. A number that certainly nobody has is given back.
+
     Args:
-        client: The node. It chooses the parents and does the work.
+        client: The node. It chooses the parents and does the network's work.
         issuer: Who signs.
         operation: What to do.
         network: Hex id of the network this is meant for, `None` to take the node's word.
+        patience_s: For how long it is offered; the first time in any case.
 
     Returns:
         The transaction's id, computed here.
@@ -54,6 +73,7 @@ def issue(client: NodeClient, issuer: Issuer, operation: Operation, network: str
     Raises:
         CommandError: The node cannot be reached, is of another network, or refuses.
     """
+    deadline_s = time.monotonic() + patience_s
     info = client.info()
     if network is not None and info.network != network:
         raise CommandError(
@@ -66,24 +86,86 @@ def issue(client: NodeClient, issuer: Issuer, operation: Operation, network: str
             )
         )
     own = client.address(encode_address(address_of(issuer.key.public)))
-    tips = client.tips(issuer.key.public.hex())
+    sequence = reserve_sequence(issuer.sequence_file, info.network, own.next_sequence)
+    offered: str | None = None
+    while True:
+        try:
+            transaction, item = _made(client, issuer, operation, sequence, deadline_s)
+            offered = transaction_id(transaction).hex()
+            client.submit(item)
+        except NotTakenError as refusal:
+            offered = None
+            wait_s = refusal.retry_after_s
+            if wait_s is None or time.monotonic() + wait_s > deadline_s:
+                release_sequence(issuer.sequence_file, info.network, sequence)
+                raise
+            time.sleep(wait_s)
+        except CommandError as error:
+            if offered is not None:
+                raise _unknown(error, offered) from error
+            release_sequence(issuer.sequence_file, info.network, sequence)
+            raise
+        else:
+            return offered
+
+
+def _made(
+    client: NodeClient, issuer: Issuer, operation: Operation, sequence: int, deadline_s: float
+) -> tuple[Transaction, dict[str, object]]:
+    """Return a transaction over parents of this moment, and how it is posted.
+
+    Raises:
+        NotTakenError: The door asks for more work than there is time for.
+        CommandError: The node cannot be reached.
+    """
+    info, tips = client.info(), client.tips(issuer.key.public.hex())
     parents = sorted(TransactionId(bytes.fromhex(one)) for one in tips.parents)
     transaction = Transaction(
         version=VERSION,
         network=bytes.fromhex(info.network),
         parents=tuple(parents),
         issuer=issuer.key.public,
-        sequence=reserve_sequence(issuer.sequence_file, info.network, own.next_sequence),
+        sequence=sequence,
         issued_at_ms=info.ledger_time_ms,
         payload=operation,
     )
     item = _item(transaction, operation, issuer.key)
     if tips.more_bits:  # the node works as much as the network asks, and no more
-        base = required_bits(len(encode(transaction)), info.work_per_byte)
-        nonce = find_nonce(transaction_id(transaction), base + tips.more_bits)
-        item["nonce"] = nonce.hex()
-    client.submit(item)
-    return transaction_id(transaction).hex()
+        bits = required_bits(len(encode(transaction)), info.work_per_byte) + tips.more_bits
+        _verify_affordable(client, bits, deadline_s - time.monotonic())
+        item["nonce"] = find_nonce(transaction_id(transaction), bits).hex()
+    return transaction, item
+
+
+def _verify_affordable(client: NodeClient, bits: int, left_s: float) -> None:
+    """Check that there is time for so much work. Raises `NotTakenError`: to wait may be cheaper."""
+    if bits <= FREE_BITS or 2**bits <= HASHES_PER_S * left_s:
+        return
+    raise NotTakenError(
+        Failure(
+            FailureCode.UNREACHABLE,
+            ExitCode.UNHEALTHY,
+            f"the node at {client.url} asks for {bits} bits of work",
+            f"that takes about {2**bits // HASHES_PER_S} s, {max(0.0, left_s):.0f} s are left:"
+            " this key has sent much lately",
+            "wait a minute, or use another node",
+        ),
+        retry_after_s=1,
+    )
+
+
+def _unknown(error: CommandError, tx_id: str) -> CommandError:
+    """Return an error that says that the transaction may have been taken all the same."""
+    failure = error.failure
+    return CommandError(
+        Failure(
+            failure.code,
+            failure.exit_code,
+            failure.what,
+            f"{failure.why}; transaction {tx_id} may have been taken all the same",
+            f"look before you send again: tanglewatt explore {tx_id}",
+        )
+    )
 
 
 def _item(transaction: Transaction, operation: Operation, key: SigningKey) -> dict[str, object]:

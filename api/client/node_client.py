@@ -32,7 +32,22 @@ FIRST_ERROR: Final = 400
 NOT_FOUND: Final = 404
 UNAVAILABLE: Final = (429, 503)
 
+OF_THE_STORE: Final = frozenset({"STORAGE", "DAMAGED_STORE", "INTERNAL_ERROR"})
+"""Refusals after which a node stops, in the middle of its work: they promise nothing."""
+
+BEFORE_ANYTHING: Final = frozenset({"QUEUE_FULL"})
+"""Refusals of a whole request by a door that is too busy to look at it."""
+
 A = TypeVar("A")
+
+
+class NotTakenError(CommandError):
+    """A node refused a transaction before it took it in: nobody else has it."""
+
+    def __init__(self, failure: Failure, retry_after_s: int | None) -> None:
+        super().__init__(failure)
+        self.retry_after_s = retry_after_s
+        """When it may be taken; `None` for never, as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +133,18 @@ class NodeClient:
         return self._get(f"/api/v1/proofs/{path}", ProofAnswer)
 
     def submit(self, transaction: Mapping[str, object]) -> str:
-        """Post one signed transaction in JSON and let the node do its work; return the id."""
+        """Post one signed transaction in JSON and let the node do its work; return the id.
+
+        Raises:
+            NotTakenError: The node refused it, so that it is certainly nowhere.
+            CommandError: Anything else. It may have been taken.
+        """
         path = "/api/v1/transactions"
         body = json.dumps({"transactions": [transaction], "work": True}).encode("utf-8")
-        answer = self._decoded(self._reach("POST", path, body), path, ResultsAnswer)
+        response = self._reach("POST", path, body)
+        if response.status >= FIRST_ERROR:
+            raise _not_taken(self.url + path, response)
+        answer = self._decoded(response, path, ResultsAnswer)
         if len(answer.results) != 1 or not answer.results[0].id:
             raise self._unexpected(path, f"{len(answer.results)} results for one transaction")
         return answer.results[0].id
@@ -184,3 +207,20 @@ def _refused(where: str, response: Response) -> CommandError:
         next_step = "correct what the reason names"
     what = f"{where} answers {response.status} {problem.code}".rstrip()
     return CommandError(Failure(code, exit_code, what, why, next_step))
+
+
+def _not_taken(where: str, response: Response) -> CommandError:
+    """Return why a transaction was not taken, as far as the node knows that it was not."""
+    error = _refused(where, response)
+    try:
+        results = msgspec.json.decode(response.body, type=ResultsAnswer).results
+        whole = msgspec.json.decode(response.body, type=RefusalAnswer)
+    except msgspec.MsgspecError:
+        return error
+    problem = results[0].problem if len(results) == 1 else None
+    if problem is None and whole.code in BEFORE_ANYTHING:
+        problem = whole
+    if problem is None or problem.code in OF_THE_STORE:
+        return error
+    is_for_now = response.status in UNAVAILABLE
+    return NotTakenError(error.failure, max(1, problem.retry_after_s) if is_for_now else None)

@@ -6,8 +6,10 @@ sends twice within that time would use one number for both, and one would count 
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 import msgspec
 
@@ -18,8 +20,11 @@ USABLE: Final = 1_024
 """Numbers from the ledger's next on that may be used (PROTOCOL §4)."""
 
 
-NOTE_SIZE: Final = 128
+NOTE_SIZE: Final = 512
 """Bytes: blanks fill what a note leaves, so that a shorter one covers a longer one."""
+
+MAX_FREE: Final = 16
+"""Numbers given back that a note remembers; a number is at most 20 bytes."""
 
 
 class SequenceNote(msgspec.Struct, frozen=True):
@@ -27,6 +32,8 @@ class SequenceNote(msgspec.Struct, frozen=True):
 
     network: str
     next_sequence: int
+    free: tuple[int, ...] = ()
+    """Below it, and given back, ascending."""
 
 
 def reserve_sequence(file: Path, network: str, ledger_next: int) -> int:
@@ -38,35 +45,73 @@ def reserve_sequence(file: Path, network: str, ledger_next: int) -> int:
         ledger_next: Lowest number that the ledger has not seen used.
 
     Returns:
-        `ledger_next`, or the number after the last one noted if that is ahead. Once numbers
-        run out of the window, what was noted has been lost, and the lowest hole is filled.
+        The lowest that was given back, or `ledger_next`, or the number after the last one noted
+        if that is ahead. Once numbers run out of the window, what was noted has been lost, and
+        the lowest hole is filled.
 
     Raises:
         CommandError: The file cannot be written.
     """
+    with _noted(file, network) as note:
+        free = [one for one in note.free if one >= ledger_next]
+        sequence = free[0] if free else max(ledger_next, note.next_sequence)
+        if sequence >= ledger_next + USABLE:
+            sequence, free = ledger_next, []
+        after = max(sequence + 1, note.next_sequence if free else 0)
+        note.write(SequenceNote(network, after, tuple(free[1:])))
+        return sequence
+
+
+def release_sequence(file: Path, network: str, sequence: int) -> None:
+    """Give a number back: a node refused what carried it, so that nobody ever has it.
+
+    Args:
+        file: As for `reserve_sequence`.
+        network: The same.
+        sequence: What `reserve_sequence` returned.
+
+    Raises:
+        CommandError: The file cannot be written.
+    """
+    with _noted(file, network) as note:
+        free = tuple(sorted({*note.free, sequence}))[:MAX_FREE]
+        note.write(SequenceNote(network, note.next_sequence, free))
+
+
+class _OpenNote:
+    """A note under its lock."""
+
+    def __init__(self, stream: TextIO, note: SequenceNote) -> None:
+        self._stream = stream
+        self.next_sequence = note.next_sequence
+        self.free = note.free
+
+    def write(self, note: SequenceNote) -> None:
+        """Put `note` in its place, durably."""
+        pass_point("sequence.before")
+        # Over the old note in one write: cut short first, a kill would leave it empty.
+        os.pwrite(self._stream.fileno(), msgspec.json.encode(note).ljust(NOTE_SIZE), 0)
+        pass_point("sequence.written")
+        os.fsync(self._stream.fileno())
+        pass_point("sequence.after")
+
+
+@contextmanager
+def _noted(file: Path, network: str) -> Iterator[_OpenNote]:
+    """Open what is noted of a network, for this process alone. Raises `CommandError`."""
     try:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
-        with os.fdopen(descriptor, "r+b") as stream:
+        with os.fdopen(descriptor, "r+") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
-            noted = _noted(stream.read(), network)
-            sequence = max(ledger_next, noted)
-            if sequence >= ledger_next + USABLE:
-                sequence = ledger_next
-            pass_point("sequence.before")
-            note = msgspec.json.encode(SequenceNote(network, sequence + 1))
-            # Over the old note in one write: cut short first, a kill would leave it empty.
-            os.pwrite(stream.fileno(), note.ljust(NOTE_SIZE), 0)
-            pass_point("sequence.written")
-            os.fsync(stream.fileno())
-            pass_point("sequence.after")
-            return sequence
+            yield _OpenNote(stream, _decoded(stream.read(), network))
     except OSError as error:
         raise not_writable(file, error) from error
 
 
-def _noted(data: bytes, network: str) -> int:
+def _decoded(data: str, network: str) -> SequenceNote:
+    fresh = SequenceNote(network, 0)
     try:
         note = msgspec.json.decode(data, type=SequenceNote)
     except msgspec.MsgspecError:
-        return 0  # new, or torn by a power cut: the ledger's word is what is left
-    return note.next_sequence if note.network == network else 0
+        return fresh  # new, or torn by a power cut: the ledger's word is what is left
+    return note if note.network == network else fresh

@@ -268,6 +268,7 @@ class JournalledJson:
     export_wh: int
     lost: int
     """Between the first and the newest: this node started from an older backup."""
+    forgotten: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +284,7 @@ class DeviceJson:
     ranges: list[tuple[int, int]]
     journalled: JournalledJson | None
     audited: int | None
+    pruned: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,6 +178,8 @@ class JournalledReadings:
     lost: int
     """Readings between the first and the newest that neither this node nor the meter has: this
     node started from a backup that was older than they."""
+    forgotten: int = 0
+    """Older ones that were journalled here and have left since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +207,10 @@ class DeviceView:
     audited: int | None
     """Readings whose commitment this node computed anew and found in an applied batch; `None`
     on a node without the readings."""
+
+    pruned: int = 0
+    """Readings whose transactions had left before this node started: the ledger's rows say that
+    they are applied, and there was nothing to compute anew."""
 
 
 @dataclass(frozen=True, slots=True)

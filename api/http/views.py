@@ -179,6 +179,7 @@ def device_json(view: DeviceView) -> DeviceJson:
         ranges=list(view.ranges),
         journalled=None if view.journalled is None else _journalled_json(view.journalled),
         audited=view.audited,
+        pruned=view.pruned,
     )
 
 
@@ -221,7 +222,9 @@ def _identity_json(known: Identity) -> IdentityJson:
 
 
 def _journalled_json(kept: JournalledReadings) -> JournalledJson:
-    return JournalledJson(kept.count, kept.through, kept.import_wh, kept.export_wh, kept.lost)
+    return JournalledJson(
+        kept.count, kept.through, kept.import_wh, kept.export_wh, kept.lost, kept.forgotten
+    )
 
 
 def _milestone_payload_json(payload: Milestone) -> MilestonePayloadJson:

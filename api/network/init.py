@@ -27,7 +27,13 @@ from api.settings.layout import (
     NetworkFile,
     load_network,
 )
-from api.settings.private_files import PRIVATE, create_file, create_folder, not_writable
+from api.settings.private_files import (
+    PRIVATE,
+    create_file,
+    create_folder,
+    draft_of,
+    not_writable,
+)
 from api.settings.wallet_file import create_wallet
 from coordinator.lock import encode_lock, first_lock
 from devices.sources.recorded import MAX_RECORDING_SIZE, Recording, parse_recording
@@ -138,7 +144,8 @@ def _prepare_folder(layout: Layout) -> None:
 def _entries(layout: Layout) -> list[Path]:
     """Return what lies in the folder beside the lock and the note that it is unfinished."""
     try:
-        own = (layout.lock_file, layout.unfinished_file)
+        unfinished = layout.unfinished_file
+        own = (layout.lock_file, unfinished, draft_of(unfinished))
         return sorted(entry for entry in layout.root.iterdir() if entry not in own)
     except FileNotFoundError:
         return []

@@ -30,6 +30,9 @@ class Tally:
     proven: Spans = ()
     """Sequences whose commitment was computed anew here and is the one on the ledger."""
 
+    pruned: int = 0
+    """Readings that only the ledger's rows show: their transactions had left before."""
+
     @property
     def confirmed(self) -> int:
         """Readings in applied batches, each counted once."""
@@ -84,7 +87,7 @@ class AppliedReadings:
             tally = self._tallies.get(device, Tally())
             spans = added(tally.spans, tuple((one.first, one.last) for one in ranges.taken))
             gone = size(spans) - size(tally.spans)
-            self._tallies[device] = Tally(spans, tally.claims + gone, tally.proven)
+            self._tallies[device] = Tally(spans, tally.claims + gone, tally.proven, gone)
 
     def _add(
         self, journal: Journal, device: Address, batch: AppliedBatch, kept: Spans | None
@@ -96,6 +99,7 @@ class AppliedReadings:
             added(tally.spans, (span,)),
             tally.claims + size((span,)),
             added(tally.proven, (span,)) if is_proven else tally.proven,
+            tally.pruned,
         )
 
     def _is_commitment(

@@ -188,7 +188,9 @@ class Coordinating:
                 missing=[key.hex() for key in step.missing],
             )
         write_lock(self._lock_file, step.lock)
+        pass_point("proposal.locked")
         self._node.mesh.broadcast(step.proposal)
+        pass_point("proposal.sent")
 
     def _hear(self, peer: PeerId, body: Proposal | CoSignature, _now: Instant) -> None:
         if isinstance(body, Proposal):

@@ -13,6 +13,7 @@ import structlog
 from api.http.checks import SigningState
 from api.node.coordinating import write_lock
 from coordinator.cosigner import CoSigner, Refused, Signed, Wait
+from edge.faults import pass_point
 from edge.runtime import EdgeNode
 from tangle.effects import Attached, Confirmed, Effect, Instant, PeerId
 from tangle.errors import InvalidError
@@ -71,7 +72,9 @@ class CoSigning:
             case Signed():
                 self._waiting = None
                 write_lock(self._lock_file, answer.lock)
+                pass_point("promise.signed")
                 self._node.mesh.send(peer, answer.signature)
+                pass_point("promise.sent")
             case Wait():
                 self._waiting = (peer, proposal)
                 _log.debug("proposal waits", why=answer.why)

@@ -344,18 +344,19 @@ class NodeApi:
         self, journal: Journal, meters: Mapping[Address, Identity]
     ) -> tuple[DeviceView, ...]:
         tallies, kept = self._applied.catch_up(journal), journal.meters()
+        forgotten = journal.leaving.forgotten()
         return tuple(
             _device(
                 device,
                 meters.get(device),
                 tallies.get(device, Tally()),
-                self._journalled(journal, device, kept.get(device)),
+                self._journalled(journal, device, kept.get(device), forgotten.get(device, 0)),
             )
             for device in sorted({*meters, *kept, *tallies})
         )
 
     def _journalled(
-        self, journal: Journal, device: Address, kept: Spans | None
+        self, journal: Journal, device: Address, kept: Spans | None, forgotten: int
     ) -> JournalledReadings | None:
         if kept is None or self._sealing_key is None:
             return None
@@ -363,7 +364,9 @@ class NodeApi:
         newest = open_sealed(self._sealing_key, journal.readings(device, last, last)[0])
         reading = decode_reading(newest.signed).reading
         count, lost = size(kept), last - kept[0][0] + 1 - size(kept)
-        return JournalledReadings(count, last, reading.import_wh, reading.export_wh, lost)
+        return JournalledReadings(
+            count, last, reading.import_wh, reading.export_wh, lost, forgotten
+        )
 
 
 def _device(
@@ -382,6 +385,7 @@ def _device(
         tally.spans,
         journalled,
         None if journalled is None else size(tally.proven),
+        tally.pruned,
     )
 
 

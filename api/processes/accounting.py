@@ -35,6 +35,8 @@ class Journalled:
 
     import_wh: int
     export_wh: int
+    forgotten: int = 0
+    """Journalled before those, and let go since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,9 @@ class DeviceSeen:
 
     audited: int | None = None
     """Readings whose commitment the home edge computed anew and found in an applied batch."""
+
+    pruned: int = 0
+    """Readings whose transactions left before the node started, so that it could not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,7 @@ def tally(meters: Sequence[MeterKept], nodes: Sequence[NodeSeen]) -> Tally:
     missing: list[str] = []
     for meter in meters:
         own = _journalled(meter.address, nodes)
-        journalled += own.count if own is not None else 0
+        journalled += own.count + own.forgotten if own is not None else 0
         common: Sequence[Range] = _whole(meter.produced)
         through = -1 if own is None else own.through
         if through < meter.produced - 1:
@@ -110,7 +115,7 @@ def tally(meters: Sequence[MeterKept], nodes: Sequence[NodeSeen]) -> Tally:
             gaps = absent(_whole(meter.produced), seen.ranges)
             if gaps:
                 missing.append(f"{meter.name}: {node.name} lacks {_named(gaps)}")
-            if seen.audited is not None and seen.audited < meter.produced:
+            if seen.audited is not None and seen.audited + seen.pruned < meter.produced:
                 audited = f"{seen.audited} of {meter.produced}"
                 missing.append(f"{meter.name}: {node.name} found {audited} commitments")
             common = intersection(common, seen.ranges)

@@ -3,6 +3,7 @@
 import os
 
 from api.compose import run_coordinator
+from api.processes.memory import give_back
 from api.settings.config import load_config
 from api.settings.logs import configure_logs
 from api.settings.records import CoordinatorConfig
@@ -18,6 +19,7 @@ def run(*, config: ConfigFile, set_: Settings = None) -> None:
       tanglewatt coordinator run --config coordinator/coordinator.toml
     """
     configure_logs()
+    give_back()
     with ending():
         record = load_config(CoordinatorConfig, config.absolute(), os.environ, settings(set_))
         run_coordinator(record)

@@ -76,7 +76,7 @@ def _source(source: RecordedSource | SyntheticSource, ledger_start_ms: int) -> R
             return SyntheticHome(
                 source.seed,
                 home_of(source.seed, source.home),
-                _profile(source.profile_file),
+                _profile(source.profile_file.resolve()),
                 first_slot_ms(ledger_start_ms),
             )
         case _:

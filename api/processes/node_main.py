@@ -3,6 +3,7 @@
 import os
 
 from api.compose import run_node
+from api.processes.memory import give_back
 from api.settings.config import load_config
 from api.settings.logs import configure_logs
 from api.settings.records import NodeConfig
@@ -19,6 +20,7 @@ def run(*, config: ConfigFile, set_: Settings = None) -> None:
       tanglewatt node run --config edge-1/node.toml --set http.port=8080
     """
     configure_logs()
+    give_back()
     with ending():
         record = load_config(NodeConfig, config.absolute(), os.environ, settings(set_))
         run_node(record)

@@ -118,6 +118,13 @@ def _seen(device: DeviceAnswer) -> DeviceSeen:
     journalled = None
     if own is not None:
         through = -1 if own.through is None else own.through
-        journalled = Journalled(own.count, through, own.import_wh, own.export_wh)
+        journalled = Journalled(own.count, through, own.import_wh, own.export_wh, own.forgotten)
     ranges: Sequence[tuple[int, int]] = device.ranges
-    return DeviceSeen(device.confirmed, device.twice, tuple(ranges), journalled, device.audited)
+    return DeviceSeen(
+        device.confirmed,
+        device.twice,
+        tuple(ranges),
+        journalled,
+        device.audited,
+        device.pruned,
+    )

@@ -15,6 +15,8 @@ MIN_PRUNING_DEPTH: Final = 20
 """Milestones: what a network with the usual parameters looks back on."""
 
 MAX_PRUNING_DEPTH: Final = 10**9
+MAX_READINGS_HOURS: Final = 10**6
+"""A century."""
 MAX_PATH_SIZE: Final = 4_096
 """What Linux takes for a path."""
 
@@ -85,6 +87,7 @@ NonNegative = Annotated[int, Field(ge=0, le=2**31)]
 
 JournalBytes = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
+ReadingsHours = Annotated[int, Field(ge=0, le=MAX_READINGS_HOURS)]
 PruningDepth = Annotated[int, AfterValidator(_pruning_depth)]
 """Milestones; 0 to keep all, else at least what any network looks back on."""
 

@@ -20,6 +20,7 @@ from api.settings.config_fields import (
     NonNegative,
     Port,
     PruningDepth,
+    ReadingsHours,
     Seed,
     SignatureBytes,
 )
@@ -114,6 +115,10 @@ class History:
 
     max_journal_bytes: JournalBytes = 0
     """More of the oldest leave while the journal holds more; 0 for no limit."""
+
+    readings_hours: ReadingsHours = 0
+    """Of ledger time: how long a meter's readings stay after they were measured; 0 for ever. They
+    are all there is of a load curve, so they leave only if that is asked for."""
 
     snapshots: bool = False
     """Whether the node writes a snapshot every `snapshot_interval` milestones. A coordinator does

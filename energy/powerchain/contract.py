@@ -35,7 +35,7 @@ from energy.powerchain.records import (
 )
 from energy.powerchain.reports import apply_actual, apply_consumed, apply_produced
 from energy.powerchain.sessions import end_due_sessions, end_session, with_free
-from tangle.accounts import NO_ADDRESS, Token, balance, identity
+from tangle.accounts import NO_ADDRESS, Token, identity
 from tangle.address import Address
 from tangle.contracts import Changed, Context, Contract
 from tangle.outcomes import Event, Reason
@@ -108,10 +108,9 @@ def _open_session(rows: RowReader, call: OpenSession, context: Context) -> Chang
         events.append(end_session(draft, call.unit, member, old, "replaced"))
         unit = with_free(unit, old.energy_wh)
     session = _new_session(draft, call.amount_uent, context.timestamp_ms)
-    reason = _refused_opening(draft, unit, member, session)
+    reason = _lock_for(draft, unit, member, session)
     if reason is not None:
         return reason
-    lock(draft, Token.ENT, member, call.amount_uent)
     add_session(draft, call.unit, member, session)
     free_wh = unit.free_wh - session.energy_wh
     put_unit(draft, call.unit, msgspec.structs.replace(unit, free_wh=free_wh))
@@ -139,12 +138,11 @@ def _new_session(rows: RowReader, amount_uent: int, timestamp_ms: int) -> Sessio
     )
 
 
-def _refused_opening(
-    rows: RowReader, unit: StorageUnit, member: Address, session: Session
-) -> Reason | None:
+def _lock_for(draft: Draft, unit: StorageUnit, member: Address, session: Session) -> Reason | None:
+    """Lock the tokens of a new session; or `TOO_SMALL`, or what there is too little of."""
     if session.energy_wh == 0:
         return Reason.TOO_SMALL
-    if balance(rows, Token.ENT, member) < session.amount_uent:
+    if not lock(draft, Token.ENT, member, session.amount_uent):
         return SHORTAGE[Token.ENT]
     if unit.free_wh < session.energy_wh:
         return Reason.INSUFFICIENT_ENERGY

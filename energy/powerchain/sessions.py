@@ -97,7 +97,7 @@ def lose(
         events += _shrink(draft, unit_address, first, own, own_wh)
         left_wh -= own_wh
     if left_wh:
-        held = [(one, session) for one, session in sessions_of(draft, unit_address) if one != first]
+        held = list(sessions_of(draft, unit_address))
         parts = split(left_wh, [session.energy_wh for _, session in held])
         for (member, session), part_wh in zip(held, parts, strict=True):
             events += _shrink(draft, unit_address, member, session, part_wh)

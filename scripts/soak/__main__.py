@@ -21,7 +21,7 @@ from typing import Final
 
 from typing_extensions import override
 
-from api.processes import Phase, ProcessEvent, ProcessSpec, Surroundings
+from api.processes.children import Phase, ProcessEvent, ProcessSpec, Surroundings
 from api.processes.opening import Request, make_or_open
 from api.processes.pid_files import ProcessMark, read_pid_file
 from api.processes.progress import PlainReporter, RunStatus

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path("/sys/fs/cgroup")
-NICE: Final = 10
+NICE: Final = 5
 
 
 @dataclass(frozen=True, slots=True)

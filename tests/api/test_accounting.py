@@ -39,8 +39,9 @@ def seen(
     twice: int = 0,
     journalled: Journalled | None = None,
     audited: int | None = None,
+    pruned: int = 0,
 ) -> DeviceSeen:
-    return DeviceSeen(confirmed, twice, held, journalled, audited)
+    return DeviceSeen(confirmed, twice, held, journalled, audited, pruned)
 
 
 def node(name: str, device: DeviceSeen | None) -> NodeSeen:
@@ -118,6 +119,20 @@ def test_what_one_side_lacks_is_not_complete(device: DeviceSeen | None, part: st
 
     assert not result.is_complete
     assert any(part in line for line in result.missing)
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        pytest.param(seen(journalled=Journalled(3, 9, 700, 30, 7), audited=10), id="forgotten"),
+        pytest.param(seen(journalled=HOME.journalled, audited=4, pruned=6), id="pruned"),
+    ],
+)
+def test_what_was_there_and_has_left_is_still_counted(device: DeviceSeen) -> None:
+    result = tally([METER], [node("edge-1", device)])
+
+    assert result.journalled == 10
+    assert result.is_complete
 
 
 def test_a_reading_that_is_not_journalled_is_lost_even_if_it_is_confirmed() -> None:

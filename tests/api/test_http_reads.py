@@ -316,6 +316,7 @@ def test_a_registered_meter_is_a_device_before_its_first_reading(
             "ranges": [],
             "journalled": None,
             "audited": None,
+            "pruned": 0,
         }
     ]
 
@@ -338,7 +339,14 @@ def test_the_home_edge_audits_the_commitments_milestone_by_milestone(node: Small
     second = get(app, "/api/v1/devices")["devices"][0]
 
     assert second == get(app, "/api/v1/devices")["devices"][0]
-    journalled = {"count": 3, "through": 2, "import_wh": 1_002, "export_wh": 2_002, "lost": 0}
+    journalled = {
+        "count": 3,
+        "through": 2,
+        "import_wh": 1_002,
+        "export_wh": 2_002,
+        "lost": 0,
+        "forgotten": 0,
+    }
     assert (before["confirmed"], before["audited"], before["journalled"]) == (0, 0, journalled)
     assert (first["confirmed"], first["audited"], first["ranges"]) == (3, 3, [[0, 2]])
     assert (second["confirmed"], second["audited"], second["ranges"]) == (5, 3, [[0, 4]])

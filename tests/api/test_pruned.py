@@ -100,6 +100,7 @@ def test_readings_whose_transactions_were_pruned_are_counted_from_the_rows() -> 
         OTHER_DEVICE: 2,
     }
     assert [one.twice for one in tallies.values()] == [0, 0]
+    assert [one.pruned for one in tallies.values()] == [7, 2]
 
 
 def test_a_node_that_keeps_all_counts_from_the_transactions_alone() -> None:

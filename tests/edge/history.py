@@ -103,6 +103,8 @@ class Wires:
         for peer, executor in executors.items():
             heard, self.ends[peer].heard = self.ends[peer].heard, []
             executor.hear(heard, now)
+            while executor.is_behind:
+                executor.hear((), now)
             delivered += len(heard)
         return delivered
 

@@ -2,6 +2,7 @@
 
 from access.device import Claim, claim_registration, register_operation
 from edge.admission import CATCHING_UP, Admission
+from edge.fair_queue import QUANTUM_BYTES
 from tangle.accounts import NO_ADDRESS
 from tangle.effects import Attached, Effect, PeerId, Requested
 from tangle.genesis import entry_points, genesis_hash
@@ -105,6 +106,44 @@ def test_what_the_core_misses_is_brought_forward_from_the_queue() -> None:
     assert all(map(admission.hasten, asked.tx_ids))
     assert not admission.hasten(TransactionId(b"?" * 32))
     assert attached(serve(admission, core)) == [parent.tx_id, child.tx_id]
+
+
+def test_what_was_built_upon_a_flood_brings_it_in_at_its_own_expense() -> None:
+    core = fresh_core()
+    admission = Admission(core)
+    spam, below = [], (G, H)
+    for number in range(200):
+        spam.append(MAKE.transaction(EDGE, number, below))
+        below = (G, spam[-1].tx_id)
+    for one in reversed(spam):  # the end of the chain first, so that nothing of it is solid
+        admission.offer(MALLORY, one.data)
+    honest = MAKE.transaction(VOTER, 0, (G, spam[3].tx_id))
+    admission.offer(BOB, honest.data)
+
+    solid: list[TransactionId] = []
+    for _ in range(12):
+        for queued in admission.turn(2 * QUANTUM_BYTES):
+            effects = core.receive(queued.peer, queued.data, at(0))
+            solid += attached(effects)
+            for effect in effects:
+                for tx_id in effect.tx_ids if isinstance(effect, Requested) else ():
+                    admission.hasten(tx_id)
+
+    assert honest.tx_id in solid
+    assert set(solid) <= {honest.tx_id, *(one.tx_id for one in spam[:8])}
+
+
+def test_what_only_a_heartbeat_names_keeps_its_place() -> None:
+    core = fresh_core()
+    admission = Admission(core)
+    sent = [MAKE.transaction(EDGE, number, (G, H)) for number in range(3)]
+    for one in sent:
+        admission.offer(ALICE, one.data)
+
+    core.heartbeat(BOB, (0, core.confirmed_id), (sent[2].tx_id,), at(0))
+
+    assert admission.hasten(sent[2].tx_id)
+    assert [queued.tx_id for queued in admission.turn(1)] == [sent[0].tx_id]
 
 
 def test_what_a_milestone_needs_passes_ahead_of_all() -> None:

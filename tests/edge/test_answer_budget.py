@@ -26,6 +26,19 @@ def test_a_bucket_never_holds_more_than_a_burst() -> None:
     assert not budget.take(ALICE, BURST_BYTES + 1, 10**9)
 
 
+def test_what_was_given_anyway_is_charged_and_never_owed() -> None:
+    budget = AnswerBudget()
+
+    budget.charge(ALICE, 1_000, 0)
+    after = budget.left(ALICE, 0)
+    budget.charge(ALICE, 2 * BURST_BYTES, 0)
+
+    assert after == BURST_BYTES - 1_000
+    assert budget.left(ALICE, 0) == 0
+    assert budget.left(ALICE, 1_000) == BYTES_PER_S
+    assert budget.left(BOB, 0) == BURST_BYTES
+
+
 @given(st.lists(st.tuples(st.integers(0, 2**22), st.integers(0, 2_000)), min_size=1, max_size=60))
 def test_never_more_than_a_burst_and_what_time_brings(asked: list[tuple[int, int]]) -> None:
     budget, now_ms, answered = AnswerBudget(), 0, 0

@@ -37,6 +37,17 @@ def issued(batcher: Batcher, now_ms: int, tx_id: TransactionId = TX, number: int
     batcher.issued(batch, tx_id, number)
 
 
+def test_a_batch_is_known_until_it_is_settled_under_any_attempt() -> None:
+    batcher = batcher_with(1)
+    issued(batcher, INTERVAL_MS)
+    batcher.expired(TX, 2 * INTERVAL_MS)
+    issued(batcher, 2 * INTERVAL_MS, TX_2)
+
+    assert (batcher.device_of(TX), batcher.device_of(TX_2)) == (DEVICE, DEVICE)
+    batcher.resolved(TX_2, Applied(()), ranges((0, 0)), 3 * INTERVAL_MS)
+    assert (batcher.device_of(TX), batcher.device_of(TX_2)) == (None, None)
+
+
 def test_readings_wait_for_others_until_the_interval_is_over() -> None:
     batcher = batcher_with(3, now_ms=50)
 

@@ -60,6 +60,24 @@ def test_a_retained_message_waits_for_who_comes_later() -> None:
         assert asyncio.run(scene(port)) == b"kept"
 
 
+def test_a_new_client_gets_nothing_that_others_subscribed_to() -> None:
+    async def scene(port: int) -> str:
+        early = await connected(port)
+        await early.subscribe("tw/theirs", qos=1)
+        await early.publish("tw/theirs", b"kept", qos=1, retain=True)
+        await early.publish("tw/mine", b"kept", qos=1, retain=True)
+        late = await connected(port)
+        await late.subscribe("tw/mine", qos=1)
+        async with asyncio.timeout(PATIENCE_S):
+            message = await anext(late.messages)
+        await early.__aexit__(None, None, None)
+        await late.__aexit__(None, None, None)
+        return message.topic.value
+
+    with broker_process() as (_, port):
+        assert asyncio.run(scene(port)) == "tw/mine"
+
+
 def test_a_message_beyond_the_maximum_ends_its_connection_only() -> None:
     connect = b"\x10\x11\x00\x04MQTT\x04\x02\x00\x3c\x00\x05flood"
     ten_megabytes = b"\x30\x80\xad\xe2\x04\x00\x01x"  # PUBLISH with this remaining length

@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from edge.answer_budget import BURST_BYTES, RESERVE_BYTES, AnswerBudget
 from edge.catch_up import (
     DISTRUST_MS,
     FAR_BEHIND,
@@ -31,6 +32,7 @@ from tests.tangle.cores import ALICE, BOB, EDGE, GENESIS, MAKE
 
 CAROL = PeerId(b"c" * 32)
 LATER_MS = 60_000
+NOW_MS = START_MS
 
 
 def started(confirmed: int = 0, has: int = 100, oldest: int = 1) -> CatchUp:
@@ -348,10 +350,10 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 def test_a_cone_is_given_in_white_flag_order_and_then_its_milestone(journal: Journal) -> None:
     shelf = Shelf()
-    server = ConeServer(journal, shelf)
+    server = ConeServer(journal, shelf, AnswerBudget())
 
     server.ask(BOB, 2)
-    served = server.serve()
+    served = server.serve(NOW_MS, has_time=True)
 
     given = [item for _, items in shelf.sent for item in items]
     assert given[:-1] == [one.data for one in journal.referenced_by(2)]
@@ -362,32 +364,32 @@ def test_a_cone_is_given_in_white_flag_order_and_then_its_milestone(journal: Jou
 
 def test_peers_are_served_in_turn(journal: Journal) -> None:
     shelf = Shelf()
-    server = ConeServer(journal, shelf)
+    server = ConeServer(journal, shelf, AnswerBudget())
 
     server.ask(BOB, 1)
     server.ask(CAROL, 1)
-    server.serve()
+    server.serve(NOW_MS, has_time=True)
 
     assert [peer for peer, _ in shelf.sent] == [BOB, CAROL] * 3
 
 
 def test_a_full_outgoing_queue_is_waited_for(journal: Journal) -> None:
     shelf = Shelf(waiting_out=MAX_FRAMES_WAITING)
-    server = ConeServer(journal, shelf)
+    server = ConeServer(journal, shelf, AnswerBudget())
     server.ask(BOB, 1)
 
-    assert server.serve() == 0
+    assert server.serve(NOW_MS, has_time=True) == 0
     assert server.is_busy
     shelf.waiting_out = 0
-    assert server.serve() == 151
+    assert server.serve(NOW_MS, has_time=True) == 151
 
 
 def test_what_is_not_here_is_passed_over(journal: Journal) -> None:
     shelf = Shelf()
-    server = ConeServer(journal, shelf)
+    server = ConeServer(journal, shelf, AnswerBudget())
 
     server.ask(BOB, 4)
-    served = server.serve()
+    served = server.serve(NOW_MS, has_time=True)
 
     assert served == 0
     assert shelf.sent == []
@@ -396,14 +398,70 @@ def test_what_is_not_here_is_passed_over(journal: Journal) -> None:
 
 def test_a_peer_cannot_make_a_node_remember_more_than_so_many_requests(journal: Journal) -> None:
     shelf = Shelf()
-    server = ConeServer(journal, shelf)
+    server = ConeServer(journal, shelf, AnswerBudget())
 
     for _ in range(MAX_CONES_QUEUED + 50):
         server.ask(BOB, 3)
     while server.is_busy:
-        server.serve()
+        server.serve(NOW_MS, has_time=True)
 
     assert sum(len(items) for _, items in shelf.sent) == MAX_CONES_QUEUED * 152
+
+
+def spend(budget: AnswerBudget, peer: PeerId) -> None:
+    """Let a peer have had all that cones may cost it."""
+    budget.charge(peer, BURST_BYTES - RESERVE_BYTES, NOW_MS)
+
+
+def test_what_a_cone_holds_is_charged_to_who_asked(journal: Journal) -> None:
+    shelf, budget = Shelf(), AnswerBudget()
+    server = ConeServer(journal, shelf, budget)
+    server.ask(BOB, 1)
+
+    server.serve(NOW_MS, has_time=True)
+
+    given = sum(len(item) for _, items in shelf.sent for item in items)
+    assert budget.left(BOB, NOW_MS) == BURST_BYTES - given
+    assert budget.left(CAROL, NOW_MS) == BURST_BYTES
+
+
+def test_who_has_spent_its_answers_waits_behind_who_has_not(journal: Journal) -> None:
+    shelf, budget = Shelf(), AnswerBudget()
+    server = ConeServer(journal, shelf, budget)
+    spend(budget, BOB)
+    server.ask(BOB, 1)
+    server.ask(CAROL, 1)
+
+    server.serve(NOW_MS, has_time=True)
+
+    assert [peer for peer, _ in shelf.sent] == [CAROL] * 3 + [BOB] * 3
+
+
+def test_nobody_else_asks_and_there_is_time_so_all_is_given_and_the_rest_is_a_gift(
+    journal: Journal,
+) -> None:
+    shelf, budget = Shelf(), AnswerBudget()
+    server = ConeServer(journal, shelf, budget)
+    spend(budget, BOB)
+    server.ask(BOB, 1)
+
+    busy = server.serve(NOW_MS, has_time=False)
+    idle = server.serve(NOW_MS, has_time=True)
+
+    assert (busy, idle) == (0, 151)
+    assert budget.left(BOB, NOW_MS) == RESERVE_BYTES
+    assert budget.take(BOB, RESERVE_BYTES, NOW_MS)  # so that it can ask for single transactions
+
+
+def test_a_busy_node_gives_again_what_time_brings(journal: Journal) -> None:
+    shelf, budget = Shelf(), AnswerBudget()
+    server = ConeServer(journal, shelf, budget)
+    spend(budget, BOB)
+    server.ask(BOB, 1)
+
+    assert server.serve(NOW_MS, has_time=False) == 0
+    assert server.is_busy
+    assert server.serve(NOW_MS + 1, has_time=False) > 0
 
 
 def test_a_cone_request_is_answered_by_the_executor(pair: Pair) -> None:

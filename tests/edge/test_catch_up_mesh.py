@@ -8,6 +8,7 @@ from random import Random
 import pytest
 
 from api.network.ports import free_ports
+from edge import pace
 from edge.executor import Executor
 from edge.snapshots import take_snapshot
 from tangle.anchors import follow_rotations
@@ -77,6 +78,44 @@ def test_a_new_node_catches_up_over_both_votes(tmp_path: Path, start: str) -> No
     verify_snapshot(snapshot, GENESIS)
     keyring, _ = follow_rotations(snapshot.rotations, GENESIS)
     assert set(keyring.at(MILESTONES).keys) == {one.public for one in THIRD}
+
+
+def test_the_loop_turns_while_a_long_history_comes(tmp_path: Path) -> None:
+    """Whoever asks over HTTP meanwhile waits for a turn, not for a batch."""
+    milestones, per_milestone = 30, 40
+    journal, core = opened(tmp_path / "old")
+    with journal:
+        extend(Executor(core, journal, Silence(), Random(1)), milestones, per_milestone)
+    (port,) = free_ports(1, "127.0.0.1")
+    jumps: list[int] = []
+
+    async def scenario() -> None:
+        async with (
+            running(tmp_path / "old", OLD_KEY, port),
+            running(tmp_path / "new", NEW_KEY, port) as new,
+        ):
+
+            async def watch() -> None:
+                seen = 0
+                while True:
+                    await asyncio.sleep(0)
+                    now = new.executor.counts["attached"]
+                    jumps.append(now - seen)
+                    seen = now
+
+            task = asyncio.create_task(watch())
+            await wait_until(
+                lambda: new.core.confirmed_index == milestones,
+                f"the new node has not applied {milestones} milestones",
+                WITHIN_S,
+            )
+            task.cancel()
+
+    asyncio.run(scenario())
+
+    assert sum(jumps) == milestones * (per_milestone + 1)
+    assert max(jumps) <= pace.FIRST + pace.GROWTH * sum(jump > 0 for jump in jumps)
+    assert max(jumps) < sum(jumps) / 4
 
 
 def test_a_vote_while_a_node_was_away_for_a_moment_is_caught_up_with(tmp_path: Path) -> None:

@@ -105,6 +105,7 @@ def _questions(journal: Journal) -> dict[str, Callable[[], object]]:
     for index in range(1, MILESTONES + 1):
         questions[f"milestone {index}"] = partial(journal.milestone, index)
         questions[f"cone {index}"] = partial(journal.referenced_by, index)
+        questions[f"pieces {index}"] = partial(journal.cone, index, 1, 100)
         questions[f"bytes {index}"] = partial(journal.milestone_bytes, index)
     return questions
 
@@ -212,6 +213,7 @@ def _sweep_finds(path: Path) -> bool:
         ("UPDATE transactions SET outcome = NULL WHERE position = 1", "cone 1"),
         ("UPDATE transactions SET position = position + 9 WHERE position = 3", "cone 2"),
         ("DELETE FROM transactions WHERE position = 3", "cone 2"),
+        ("DELETE FROM transactions WHERE position = 3", "pieces 2"),
         ("DELETE FROM bodies WHERE number = 2", "confirmed readings"),
         ("UPDATE bodies SET data = data || x'00' WHERE number = 2", "confirmed readings"),
         ("UPDATE milestones SET timestamp_ms = 5", "latest"),

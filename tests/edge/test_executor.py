@@ -79,7 +79,8 @@ def test_what_arrives_is_durable_before_a_peer_hears_of_it(stage: Stage) -> None
 def test_nothing_is_told_when_the_disk_refuses(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(batch: Batch) -> None:
+    def full(batch: Batch, *, is_synced: bool) -> None:
+        assert is_synced
         raise StorageError(f"{stage.journal.path}: the disk is full ({len(batch.arrivals)})")
 
     seen: list[Effect] = []

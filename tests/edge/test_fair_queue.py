@@ -11,6 +11,7 @@ from edge.fair_queue import (
     MAX_URGENT,
     QUANTUM_BYTES,
     FairQueue,
+    FlowKey,
     Queued,
 )
 from tangle.effects import PeerId
@@ -164,13 +165,55 @@ def test_what_something_waits_for_goes_ahead_of_what_its_issuer_has_waiting() ->
     queue = FairQueue()
     for number in range(100):
         queue.add(one(number, SPAMMER))
-    queue.add(one(200, SPAMMER), is_awaited=True)
+    queue.add(one(200, SPAMMER), sponsor=(ALICE, SPAMMER))
 
-    is_here = queue.hasten(one(50).tx_id)
+    is_here = queue.hasten(one(50).tx_id, (ALICE, SPAMMER))
 
     assert is_here
-    assert not queue.hasten(one(300).tx_id)
-    assert numbers(queue.take(none_pending, budget_bytes=400)) == [50, 200]
+    assert not queue.hasten(one(300).tx_id, (ALICE, SPAMMER))
+    taken = queue.take(none_pending, budget_bytes=400)
+    assert numbers(taken) == [50, 200]
+    assert [queued.sponsor for queued in taken] == [None, None]
+
+
+def test_who_waits_for_something_of_a_flood_gives_it_a_turn_of_their_own() -> None:
+    queue = FairQueue()
+    for number in range(100):
+        queue.add(one(number, SPAMMER))
+    queue.add(one(200, HONEST, BOB))
+
+    queue.hasten(one(99).tx_id, (BOB, HONEST))
+    taken = queue.take(none_pending, budget_bytes=2 * QUANTUM_BYTES)
+
+    assert {99, 200} <= set(numbers(taken))
+    assert [one.tx_id for one in taken if one.sponsor is not None] == [one(99).tx_id]
+    assert queue.size_bytes((BOB, HONEST)) == 0
+    assert queue.size_bytes((ALICE, SPAMMER)) == 200 * len(queue)
+
+
+def test_a_sponsored_one_over_its_own_quota_holds_up_nothing_behind_it() -> None:
+    queue = FairQueue()
+    pending = {SPAMMER: MAX_AWAITED_PENDING, HONEST: 0}
+    queue.add(one(1, SPAMMER), sponsor=(BOB, HONEST))
+    is_ready_before = queue.is_ready(pending.__getitem__)
+    queue.add(one(2, HONEST, BOB))
+
+    assert not is_ready_before
+    assert numbers(queue.take(pending.__getitem__)) == [2]
+    assert len(queue) == 1
+
+
+def test_what_a_banned_sponsor_gave_its_turns_to_goes_back_to_its_own_line() -> None:
+    queue = FairQueue()
+    queue.add(one(1, SPAMMER, ALICE), sponsor=(BOB, HONEST))
+    queue.add(one(2, HONEST, BOB))
+    queue.add(one(3, HONEST, BOB), sponsor=(ALICE, SPAMMER))
+
+    dropped = queue.forget(BOB)
+
+    assert dropped == 2
+    assert queue.size_bytes((ALICE, SPAMMER)) == 200
+    assert numbers(queue.take(none_pending)) == [1]
 
 
 def test_what_a_milestone_comes_to_need_becomes_urgent() -> None:
@@ -178,9 +221,24 @@ def test_what_a_milestone_comes_to_need_becomes_urgent() -> None:
     for number in range(100):
         queue.add(one(number, SPAMMER))
 
-    queue.hasten(one(99).tx_id, is_urgent=True)
+    is_here = queue.prefer(one(99).tx_id)
 
+    assert is_here
+    assert not queue.prefer(one(300).tx_id)
     assert numbers(queue.take(none_pending, budget_bytes=2)) == [99]
+
+
+def test_what_is_urgent_stays_so_whoever_waits_for_it_and_has_its_bound() -> None:
+    queue = FairQueue()
+    for number in range(MAX_URGENT):
+        queue.add(one(number), is_urgent=True)
+    queue.add(one(MAX_URGENT))
+
+    queue.hasten(one(0).tx_id, (BOB, OTHER))
+    queue.prefer(one(MAX_URGENT).tx_id)
+
+    assert queue.size_bytes((BOB, OTHER)) == 0
+    assert queue.size_bytes((ALICE, HONEST)) == 200
 
 
 def test_an_issuer_over_its_quota_is_put_off_until_it_is_below() -> None:
@@ -207,9 +265,9 @@ def test_what_others_wait_for_may_exceed_the_quota_but_not_without_end() -> None
     for number in range(3):
         queue.add(one(number, SPAMMER))
 
-    queue.hasten(one(2).tx_id)
+    queue.hasten(one(2).tx_id, (ALICE, SPAMMER))
     awaited = queue.take(pending.__getitem__)
-    queue.hasten(one(1).tx_id)
+    queue.hasten(one(1).tx_id, (ALICE, SPAMMER))
     pending[SPAMMER] = MAX_AWAITED_PENDING
 
     assert numbers(awaited) == [2]
@@ -222,7 +280,8 @@ def test_strangers_share_one_turn_and_have_no_quota() -> None:
         queue.add(one(number, None, size_bytes=20))
 
     assert queue.is_ready(none_pending)
-    assert len(queue.take(lambda _: MAX_PENDING)) == 2 * MAX_PENDING
+    taken = queue.take(lambda _: MAX_PENDING, budget_bytes=2 * MAX_PENDING * 20)
+    assert len(taken) == 2 * MAX_PENDING
 
 
 def test_what_a_banned_peer_sent_is_dropped() -> None:
@@ -243,7 +302,7 @@ arrivals = st.lists(
         st.sampled_from([ALICE, BOB]),
         st.integers(1, 32_768),
         st.booleans(),
-        st.booleans(),
+        st.sampled_from([None, (ALICE, SPAMMER), (BOB, HONEST), (BOB, None)]),
     ),
     max_size=60,
 )
@@ -251,15 +310,16 @@ arrivals = st.lists(
 
 @given(arrivals, st.integers(1, 100_000))
 def test_whatever_comes_leaves_once_and_nothing_stays_behind(
-    coming: list[tuple[int, PublicKey | None, PeerId, int, bool, bool]], budget_bytes: int
+    coming: list[tuple[int, PublicKey | None, PeerId, int, bool, FlowKey | None]],
+    budget_bytes: int,
 ) -> None:
     queue = FairQueue(limit=20)
     seen: set[bytes] = set()
     gone: list[Queued] = []
-    for number, issuer, peer, size_bytes, is_urgent, is_awaited in coming:
+    for number, issuer, peer, size_bytes, is_urgent, sponsor in coming:
         queued = one(number, issuer, peer, size_bytes)
         if queued.data not in seen | {left.data for left in gone}:
-            gone += queue.add(queued, is_urgent=is_urgent, is_awaited=is_awaited)
+            gone += queue.add(queued, is_urgent=is_urgent, sponsor=sponsor)
             seen.add(queued.data)
     taken = []
     while turn := queue.take(none_pending, budget_bytes):

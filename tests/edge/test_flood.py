@@ -15,7 +15,7 @@ from typing_extensions import override
 from coordinator.issuer import Checkpoints, Issue, Issuer
 from coordinator.lock import first_lock
 from edge.admission import Admission
-from edge.fair_queue import MAX_PENDING, FairQueue, Queued
+from edge.fair_queue import MAX_PENDING, FairQueue, FlowKey, Queued
 from tangle.effects import Confirmed, Effect, PeerId, Requested
 from tangle.genesis import Genesis
 from tangle.keys import SigningKey
@@ -61,7 +61,7 @@ class OneLine(FairQueue):
 
     @override
     def add(
-        self, queued: Queued, *, is_urgent: bool = False, is_awaited: bool = False
+        self, queued: Queued, *, is_urgent: bool = False, sponsor: FlowKey | None = None
     ) -> list[Queued]:
         return super().add(replace(queued, peer=ALICE, issuer=None))
 
@@ -109,7 +109,7 @@ class Flooded:
         return self.make.transaction(issuer, sequence, parents)
 
     def _turn(self, now_ms: int) -> None:
-        for queued in self.admission._queue.take(self.core.pending_of, BUDGET_BYTES):
+        for queued in self.admission.turn(BUDGET_BYTES):
             self._carry_out(self.core.receive(queued.peer, queued.data, at(now_ms)))
         self._coordinate(now_ms)
 

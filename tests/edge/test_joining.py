@@ -330,9 +330,11 @@ def test_a_chunk_clears_the_strikes_of_a_peer() -> None:
     for strike in range(MAX_STRIKES):
         fetch.plan([ALICE], strike * SILENCE_MS)
 
-    fetch.took(ALICE, 0, MAX_STRIKES * SILENCE_MS - 1)
+    came_ms = MAX_STRIKES * SILENCE_MS - 1
+    fetch.took(ALICE, 0, came_ms)
 
-    assert fetch.plan([ALICE], MAX_STRIKES * SILENCE_MS) == ()
+    assert fetch.plan([ALICE], came_ms + SILENCE_MS - 1) == ()
+    assert fetch.plan([ALICE], came_ms + SILENCE_MS), "its first silence again, not its last"
     assert fetch.source_count == 1
 
 

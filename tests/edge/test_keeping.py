@@ -13,7 +13,7 @@ from edge import keeping
 from edge.entries import Batch
 from edge.executor import Executor
 from edge.journal import PRUNED_THROUGH
-from edge.keeping import MARGIN, HistoryKeeper, HistorySettings, prunable_through
+from edge.keeping import MARGIN, SIZE_STEP, HistoryKeeper, HistorySettings, prunable_through
 from edge.snapshots import FOLDER, SnapshotFile, list_snapshots, read_snapshot
 from tangle.effects import Instant
 from tangle.snapshot import start_of
@@ -174,6 +174,20 @@ def test_a_journal_that_is_too_large_loses_more(node: Node) -> None:
     assert node.journal.oldest_cone() > 40
     assert node.journal.oldest_cone() <= 90 - DEPTH - MARGIN + 1
     assert node.journal.used_bytes() < before
+
+
+def test_a_journal_that_stays_too_large_writes_no_snapshot_at_each_milestone(node: Node) -> None:
+    hopeless = HistorySettings(0, 1, writes_snapshots=False)
+    node.grow(SIZE_STEP + DEPTH + MARGIN)
+    node.keep(hopeless)
+    written = list_snapshots(node.folder / FOLDER)
+
+    node.grow(3)
+    node.keep(hopeless)
+
+    assert node.journal.oldest_cone() == SIZE_STEP + 1
+    assert list_snapshots(node.folder / FOLDER) == written
+    assert len(written) == 1
 
 
 def test_expired_transactions_of_others_leave_and_own_ones_stay(node: Node) -> None:

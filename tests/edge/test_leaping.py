@@ -183,10 +183,12 @@ def test_what_the_snapshot_itself_references_is_not_there_twice(
     near = start_of(taken, GENESIS)
     assert own in near.cones[-1]
 
-    core = leap(behind.journal, near)
+    # Referenced and ignored by its sender's being unknown, it would have used no number.
+    rows = {key: value for key, value in near.rows.items() if not key.startswith(b"sequence/")}
+    behind.journal.leap_to(GENESIS, replace(near, rows=rows), OWN.public)
 
     assert behind.journal.is_known(own) == (True, near.index)
-    assert core.confirmed_index == near.index == 32
+    assert near.index == 32
 
 
 @pytest.mark.parametrize("index", [60, 65])

@@ -201,7 +201,8 @@ def test_a_promotion_that_is_refused_is_tried_later_and_a_full_disk_stops_the_no
     assert node.promote() == 1
     assert node.promotions() == []
 
-    def full(_: object) -> None:
+    def full(_: object, *, is_synced: bool) -> None:
+        assert is_synced
         raise StorageError("the disk is full")
 
     monkeypatch.undo()

@@ -14,6 +14,7 @@ from edge.clock import Clock
 from edge.journal import Journal
 from edge.mesh import Mesh
 from edge.runtime import EdgeNode, NodeSettings, Surroundings
+from edge.sums import summed
 from edge.sweeping import Sweeping
 from tangle.accounts import genesis_rows
 from tangle.errors import DamagedStoreError, StorageError
@@ -127,6 +128,25 @@ def test_rows_that_are_gone_and_tables_that_are_others_are_named(
         asyncio.run(Sweeping(folder / "journal.sqlite3").sweep_once())
 
     assert (wanted if "DELETE" in statement else "tables are not those") in str(caught.value)
+
+
+def test_an_older_row_in_the_place_of_a_newer_one_is_named(folder: Path) -> None:
+    with Journal(folder, NETWORK) as journal:
+        for value in (1, 2):
+            journal.set_counter("round", value)
+        older = summed("counters", "meta/round", 1)
+    with closing(sqlite3.connect(folder / "journal.sqlite3")) as connection, connection:
+        (trigger,) = connection.execute(
+            "SELECT sql FROM sqlite_master WHERE name = 'counters_update'"
+        ).fetchone()
+        connection.execute("DROP TRIGGER counters_update")
+        connection.execute(
+            "UPDATE counters SET value = ?, sum = ? WHERE name = ?", (*older[1:], older[0])
+        )
+        connection.execute(trigger)
+
+    with pytest.raises(DamagedStoreError, match="counters: 1 rows are not the 1 that were"):
+        asyncio.run(Sweeping(folder / "journal.sqlite3").sweep_once())
 
 
 def test_a_sweep_that_is_cancelled_lets_go_of_the_file(folder: Path) -> None:

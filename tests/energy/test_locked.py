@@ -3,13 +3,13 @@
 import pytest
 
 from energy.locked import (
+    MAX_ENERGY_WH,
     Side,
     burn,
     change_energy,
     lock,
     locked,
     mint,
-    pay_locked,
     total,
     total_energy_wh,
     unlock,
@@ -45,20 +45,11 @@ def test_minting_locking_and_burning_move_one_amount_and_the_total() -> None:
 
     assert lock(draft, ENT, ALICE, 4)
     assert state(draft) == (6, 4, 10)
-    assert burn(draft, ENT, ALICE, 3, Side.LOCKED)
-    assert burn(draft, ENT, ALICE, 2, Side.FREE)
+    burn(draft, ENT, ALICE, 3, Side.LOCKED)
+    burn(draft, ENT, ALICE, 2, Side.FREE)
     assert state(draft) == (4, 1, 5)
     unlock(draft, ENT, ALICE, 1)
     assert state(draft) == (5, 0, 5)
-
-
-def test_what_is_locked_is_paid_into_the_free_hand_of_another() -> None:
-    draft = with_tokens(1, bound=5)
-
-    pay_locked(draft, ENT, ALICE, BOB, 5)
-
-    assert state(draft) == (1, 0, 6)
-    assert balance(draft, ENT, BOB) == 5
 
 
 def test_nothing_is_taken_that_is_not_there() -> None:
@@ -66,12 +57,12 @@ def test_nothing_is_taken_that_is_not_there() -> None:
     before = dict(draft.changes)
 
     assert not lock(draft, ENT, ALICE, 4)
-    assert not burn(draft, ENT, ALICE, 4, Side.FREE)
-    assert not burn(draft, ENT, ALICE, 3, Side.LOCKED)
+    with pytest.raises(AssertionError):
+        burn(draft, ENT, ALICE, 4, Side.FREE)
+    with pytest.raises(AssertionError):
+        burn(draft, ENT, ALICE, 3, Side.LOCKED)
     with pytest.raises(AssertionError):
         unlock(draft, ENT, ALICE, 3)
-    with pytest.raises(AssertionError):
-        pay_locked(draft, ENT, ALICE, BOB, 3)
     assert draft.changes == before
 
 
@@ -86,7 +77,7 @@ def test_an_empty_account_is_no_row() -> None:
     draft = with_tokens(0, bound=7)
 
     unlock(draft, ENT, ALICE, 7)
-    assert burn(draft, ENT, ALICE, 7, Side.FREE)
+    burn(draft, ENT, ALICE, 7, Side.FREE)
 
     assert draft.get(balance_key(ENT, ALICE)) is None
     assert draft.get(locked_key(ENT, ALICE)) is None
@@ -99,4 +90,6 @@ def test_energy_has_its_own_total() -> None:
     change_energy(draft, 10_000)
     change_energy(draft, -2_500)
 
+    assert total_energy_wh(draft) == 7_500
+    assert not change_energy(draft, MAX_ENERGY_WH)
     assert total_energy_wh(draft) == 7_500

@@ -33,7 +33,7 @@ from energy.powerchain.gap import Gap, Part
 from energy.powerchain.records import Session, put_unit, session_at
 from energy.queries import Answer
 from energy.units import RATE
-from tangle.accounts import Token
+from tangle.accounts import Token, balance
 from tangle.address import Address
 from tangle.contracts import Changed, Context
 from tangle.outcomes import Event, Reason
@@ -135,6 +135,8 @@ def _old_bank(rows: RowReader, call: bank.BankCall, context: Context) -> Changed
     if not isinstance(call, bank.Burn) or purse is None:
         return bank.apply_bank(rows, call, context)
     draft = Draft(rows)
+    if balance(rows, Token.EEURO, purse) < call.amount_ueur:
+        return Reason.INSUFFICIENT_EEURO
     burn(draft, Token.EEURO, purse, call.amount_ueur, Side.FREE)
     return Changed(draft.changes)
 

@@ -14,6 +14,7 @@ from energy.powerchain.calls import (
     Produced,
 )
 from energy.powerchain.records import connection_at, unit_at
+from energy.transfer import TransferEnt
 from tangle.accounts import balance_row
 from tangle.address import Address
 from tangle.outcomes import Reason
@@ -88,6 +89,15 @@ def test_a_unit_sells_no_more_energy_than_it_has_free() -> None:
     town.all("U1", Actual(500))
 
     assert town.do("B", OpenSession(U1, 800_000)) is Reason.INSUFFICIENT_ENERGY
+
+
+def test_a_unit_sells_no_energy_twice() -> None:
+    town = full()
+    town.all("B", OpenSession(U1, 7 * ENT), TransferEnt(D, ENT))
+    town.all("C", TransferEnt(D, 2 * ENT))
+    town.all("U1", Actual(9_000))  # 2,000 Wh free, 9,000 in all
+
+    assert town.do("D", OpenSession(U1, 3 * ENT)) is Reason.INSUFFICIENT_ENERGY
 
 
 def test_one_session_for_each_member_and_unit() -> None:
@@ -331,6 +341,37 @@ def test_a_loss_takes_free_energy_first_then_sessions_in_proportion() -> None:
     town.expect({"total.ent": "10 ENT", "B.ent": "7.999 ENT", "C.ent": "2 ENT"})
     town.all("U1", Actual(0))
     town.expect({"B.session.U1": "none", "B.ent": "8 ENT", "gap": "10 ENT", "rate": "0.5"})
+
+
+def test_what_a_loss_releases_is_rounded_down_so_that_the_rest_is_paid_for() -> None:
+    town = charged("0.009 kWh")
+    town.all("B", OpenSession(U1, 3_002))
+
+    town.all("U1", Actual(2))
+
+    town.expect({"B.session.U1": "0.002002 ENT", "U1.energy": "0.002 kWh"})
+
+
+def test_of_a_loss_some_sessions_may_have_no_part() -> None:
+    town = full()
+    town.all("B", OpenSession(U1, 7 * ENT))
+    town.all("C", OpenSession(U1, 1_000))
+    town.all("U1", Actual(7_001))
+
+    town.all("U1", Actual(7_000))
+
+    town.expect({"B.session.U1": "6.999 ENT", "C.session.U1": "0.001 ENT"})
+
+
+def test_fees_rounded_up_never_take_what_pays_for_the_rest() -> None:
+    town = charged("20 kWh", cost_ppm=50_001)
+    town.all("U1", Consumed(D, 1_000))  # D0 = 1, rate 0.050001
+    town.all("B", OpenSession(U1, 3_151))
+
+    for left in ("0.0021 ENT", "0.001049 ENT", "none"):
+        town.all("U1", Consumed(B, 1))
+        town.expect({"B.session.U1": left})
+    town.expect({"B.ent": "15.996849 ENT", "gap": "0.999849 ENT"})
 
 
 def test_what_is_found_is_free_and_closes_a_deficit() -> None:

@@ -33,6 +33,7 @@ from tangle.errors import TanglewattError
 
 NODES: Final = ("coordinator", "edge-1", "edge-2")
 METERS: Final = ("home_01", "home_02")
+WISHES: Final = Wishes(edges=2, homes=2)
 DEADLINE_S: Final = 60.0
 POLL_S: Final = 0.02
 
@@ -147,9 +148,9 @@ async def _answer(probe: Callable[[], Awaitable[bool]]) -> bool:
     return await probe()
 
 
-def make_world(folder: Path, edges: int = 2) -> World:
-    """Make a network of some edges and two homes, and start nothing."""
-    layout, wishes = Layout(folder), Wishes(edges=edges, homes=2)
+def make_world(folder: Path, wishes: Wishes = WISHES) -> World:
+    """Make a network, of two edges and two homes if nothing else is wished, and start nothing."""
+    layout = Layout(folder)
     ports = free_ports(ports_needed(wishes), "127.0.0.1")
     plan = make_plan(wishes, time.time_ns() // 10**6, ports)
     create_network(layout, plan, {}, Tools(os.urandom, write_profile))

@@ -12,6 +12,7 @@ import pytest
 
 from api.contracts import CONTRACTS
 from api.network import files
+from api.network.plan import Wishes
 from api.settings.genesis_file import load_genesis
 from edge.inspection import inspect
 from edge.offline import open_offline, open_reader
@@ -45,7 +46,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         patch.setattr(files, "Parameters", swift)
         patch.setenv("TANGLEWATT_HISTORY__PRUNING_DEPTH", str(PRUNING_DEPTH))
         patch.setenv("TANGLEWATT_JOIN__AHEAD", "10")
-        made = make_world(tmp_path_factory.mktemp("join") / "net", edges=3)
+        made = make_world(tmp_path_factory.mktemp("join") / "net", Wishes(edges=3, homes=2))
         try:
             for name in ("broker", *OLD):
                 made.start(name)

@@ -1,4 +1,4 @@
-"""Spam at ten times the honest rate, of which the nodes can serve two thirds: others go on.
+"""Spam at ten times the honest rate, of which the nodes can serve two fifths: others go on.
 
 The spammer's node is its accomplice: its own door is open. Whoever uses that node builds upon spam
 that the others do not have yet, and waits with it.
@@ -22,8 +22,8 @@ from tests.simulation.world import Frame, SimulatedNode, Weather, World
 NODES: Final = 6
 SPAMMER: Final = NODES - 1
 TURN_MS: Final = 100
-BUDGET_BYTES: Final = 640
-"""Some 32 transactions a second, for each node."""
+BUDGET_BYTES: Final = 384
+"""Some 20 transactions a second, for each node."""
 
 SPAM_MS: Final = 22
 """45 a second, beside fewer than four honest ones."""
@@ -85,8 +85,7 @@ class SlowWorld(World):
 
     def _turn(self, node: SimulatedNode) -> None:
         self.at(TURN_MS, partial(self._turn, node))
-        queue = self._front(node)._queue
-        for queued in queue.take(node.core.pending_of, BUDGET_BYTES):
+        for queued in self._front(node).turn(BUDGET_BYTES):
             effects = node.core.receive(queued.peer, queued.data, self._instant(node))
             self._carry_out(node, effects)
 

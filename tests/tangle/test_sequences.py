@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from tangle.codec import Decoder, encode
 from tangle.errors import MalformedBytesError
 from tangle.outcomes import Reason
-from tangle.sequences import WINDOW, SequenceWindow, lowest_unused, use
+from tangle.sequences import WINDOW, SequenceWindow, is_unused, lowest_unused, use
 from tangle.transaction import MAX_INTEGER
 from tests.vectors import load
 
@@ -140,3 +140,13 @@ def test_the_steps_of_the_vector_are_taken_as_written() -> None:
 def test_a_row_with_a_second_spelling_does_not_decode(row: list[object]) -> None:
     with pytest.raises(MalformedBytesError):
         rows.decode(encode(row))
+
+
+@given(st.lists(st.integers(0, 40)), st.integers(0, 2 * WINDOW))
+def test_a_number_is_unused_until_it_is_used(used: list[int], number: int) -> None:
+    window = SequenceWindow()
+    for one in used:
+        after = use(window, one)
+        window = window if isinstance(after, Reason) else after
+
+    assert is_unused(window, number) == (number not in used)
