@@ -153,7 +153,8 @@ def _settled(rows: RowReader, newcomer: Order, matched: Matched) -> Changed:
         changes.update(with_rest(rest) if rest.left_uent else without_order(rest))
         _move_resting(moves, fill)
         events.append(traded(newcomer, fill))
-    rest = _rest(newcomer, 0 if matched.met_itself else matched.left_uent)
+    left_uent = 0 if matched.met_itself else matched.left_uent
+    rest = newcomer if left_uent == newcomer.left_uent else _rest(newcomer, left_uent)
     _move_newcomer(moves, newcomer, matched, rest)
     if rest.left_uent:
         changes.update(with_order(rest))
