@@ -20,16 +20,24 @@ from api.http.server import listen, serve
 from api.http.service import PeerView
 from api.node.coordinating import TAKE_OVER, Coordinating, announce, read_lock
 from api.node.cosigning import CoSigning
+from api.node.metrics import Queue, Stand
 from api.node.node_service import NodeApi, NodeCard
 from api.settings.genesis_file import load_genesis
 from api.settings.private_files import create_folder
-from api.settings.records import CoordinatorConfig, Enrolment, NodeConfig, node_part
+from api.settings.records import (
+    CoordinatorConfig,
+    Enrolment,
+    NodeConfig,
+    heard_peers,
+    node_part,
+)
 from coordinator.cosigner import CoSigner
 from coordinator.issuer import Issuer
 from edge.arriving import Arrived, go_on_from
 from edge.catch_up import Progress
 from edge.certificates import Credentials, read_credentials
 from edge.clock import Clock
+from edge.fair_queue import MAX_QUEUED
 from edge.forgetting import Forgetting, Retention
 from edge.joiner import Joiner
 from edge.joining import JoinSettings
@@ -37,12 +45,14 @@ from edge.journal import Journal
 from edge.keeping import HistoryKeeper, HistorySettings
 from edge.key_file import read_key_file, read_passphrase
 from edge.mesh import Mesh, MeshConfig, open_mesh
+from edge.mqtt import MAX_QUEUED as MAX_QUEUED_READINGS
 from edge.mqtt import BrokerAddress, MeterLink
 from edge.offering import SnapshotServer
 from edge.runtime import EdgeNode, NodeSettings, Surroundings
 from edge.sealing import sealing_key
 from edge.snapshots import SnapshotFile
 from edge.standing import Standings
+from edge.wire import DEFAULT_LIMITS
 from tangle.accounts import NO_ADDRESS, reading_ranges, sequence_window
 from tangle.address import Address, address_of
 from tangle.effects import Effect, Instant, PeerId
@@ -52,6 +62,7 @@ from tangle.keys import PublicKey, SigningKey
 from tangle.node import NodeCore
 from tangle.sequences import is_unused
 from tangle.transaction import Transaction, TransactionId, decode
+from tangle.waiting import MAX_HELD, MAX_WAITING
 
 T = TypeVar("T")
 Service = Callable[[], Awaitable[None]]
@@ -63,6 +74,8 @@ class _Served:
 
     node: EdgeNode
     folder: Path
+    keeper: HistoryKeeper
+    link: MeterLink | None
 
     @property
     def core(self) -> NodeCore:
@@ -97,6 +110,28 @@ class _Served:
 
     def progress(self) -> Progress:
         return self.node.executor.progress()
+
+    def stand(self) -> Stand:
+        node, metering, link = self.node, self.node.metering, self.link
+        frames = node.mesh.counters()
+        queues = [
+            Queue("fair", self.queue_length, MAX_QUEUED),
+            Queue("waiting", len(node.core.waiting), MAX_WAITING),
+            Queue("held", len(node.core.holding), MAX_HELD),
+            Queue("mesh_in", frames.waiting_in, DEFAULT_LIMITS.inbox.frames),
+            Queue("mesh_out", frames.waiting_out, DEFAULT_LIMITS.outbox.frames),
+        ]
+        if link is not None:
+            queues.append(Queue("readings", link.waiting, MAX_QUEUED_READINGS))
+        return Stand(
+            queues=tuple(queues),
+            counts=node.executor.counts,
+            frames_refused=frames.refused,
+            frames_dropped=frames.dropped,
+            readings={} if metering is None else metering.intake.counts,
+            messages={} if link is None else link.counts,
+            pruned=self.keeper.removed,
+        )
 
     def peers(self) -> tuple[PeerView, ...]:
         announced = self.node.executor.announced
@@ -227,13 +262,13 @@ def _begun(ground: _Ground) -> _Life:
     node = EdgeNode(genesis, CONTRACTS, key, around, _settings(config, ground.role, key.public))
     executor = node.executor
     executor.standings = ground.standings  # who lied is not forgiven for the sake of a snapshot
-    served = _Served(node, data_dir)
+    keeper = _keeper(config, ground.role, node)
+    served = _Served(node, data_dir, keeper, link)
     ends_at_ms = None if ground.credentials is None else ground.credentials.ends_at_ms
     version_here = version("tanglewatt")
     card = NodeCard(key.public, config.node.name, ground.role, version_here, ends_at_ms)
     answers = NodeApi(served, card, served.peers, sealing_key(key) if link else None)
     http = _http(config, node, answers, ground.listener.dup())
-    keeper = _keeper(config, ground.role, node)
     joiner = Joiner(genesis, executor, ground.mesh, data_dir, join_settings(config), wall_ms)
     answers.watch_joining(joiner.state)
     server = SnapshotServer(genesis, data_dir, ground.mesh, wall_ms)
@@ -371,7 +406,7 @@ def _mesh_config(
         listen=config.mesh.listen,
         connect=config.mesh.connect,
         key=key,
-        peers={PeerId(peer.key): peer.alias for peer in config.mesh.peers},
+        peers={PeerId(peer.key): peer.alias for peer in heard_peers(config.mesh)},
         network=network,
         epoch=journal.next_epoch(clock.wall_ms()),
         credentials=credentials,

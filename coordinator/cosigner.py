@@ -10,7 +10,7 @@ from coordinator.lock import Lock, lock_of
 from coordinator.signatures import signature_of, with_signatures
 from tangle.accounts import coordinators
 from tangle.effects import Instant
-from tangle.errors import BadMilestoneError
+from tangle.errors import BadMilestoneError, OtherLeaderError
 from tangle.keys import PublicKey, SigningKey
 from tangle.milestones import judge
 from tangle.node import NodeCore
@@ -63,12 +63,13 @@ class CoSigner:
         """Return the answer to a proposal, whoever brought it; `None` if it is applied already.
 
         Raises:
-            InvalidError: It is no proposal of this network, or not by the leader.
+            InvalidError: It is no proposal of this network: whoever sent it made it up.
+            OtherLeaderError: It is by another leader than the one that is followed here.
         """
         milestone = proposed(proposal)
         verify_fields(milestone, self._core.rules)
         if proposal.signature.key != self._leader:
-            raise BadMilestoneError(
+            raise OtherLeaderError(
                 f"milestone {milestone.transaction.sequence} is proposed by "
                 f"{proposal.signature.key.hex()}, the leader is {self._leader.hex()}"
             )

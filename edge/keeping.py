@@ -98,6 +98,9 @@ class HistoryKeeper:
         self._is_needed = is_needed
         self._index = 0
         self._is_idle = True
+        self.removed = 0
+        """Transactions that left since the start."""
+
         self._wake = asyncio.Event()
 
     def observe(self, effects: Sequence[Effect]) -> None:
@@ -170,6 +173,7 @@ class HistoryKeeper:
         pass_point("prune.marked")
         removed = await self._finish_pruning()
         removed += await self._drop_hopeless()
+        self.removed += removed
         _log.info("history pruned", through_milestone=through, transactions=removed)
         await self.pruned()
 

@@ -10,7 +10,7 @@ import logging
 import random
 import secrets
 import socket
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -19,11 +19,12 @@ from aiomqtt import Client, Message, MqttError
 
 from devices.reading import MAX_READING_SIZE
 from devices.topics import readings_topic, receipt_topic
+from edge.reading_queue import ReadingQueue
 from tangle.address import Address, encode_address
 
 MAX_QUEUED: Final = 4_096
-"""Readings that wait for the node: about 1 MB. The newest are dropped when it is full: a meter
-posts in order and goes back to the oldest one without a receipt."""
+"""Readings that wait for the node: about 1 MB. The newest of who has most are dropped when it is
+full: a meter posts in order and goes back to the oldest one without a receipt."""
 
 MAX_RECEIVED: Final = 512
 """Readings handed over at a time: what one durable commit may well hold."""
@@ -81,7 +82,7 @@ class MeterLink:
         self._unpublished: dict[Address, None] = {}
         self._unsubscribed: list[str] = []
         self._has_work = asyncio.Event()
-        self._arrivals: deque[tuple[Address, bytes]] = deque()
+        self._arrivals = ReadingQueue(MAX_QUEUED)
         self._has_arrivals = asyncio.Event()
         self._pause_s = FIRST_PAUSE_S
         self.is_connected = False
@@ -89,6 +90,11 @@ class MeterLink:
 
         self.counts: Counter[str] = Counter()
         """`received`, `overflowed`, `oversized`, `foreign`, `published`, `connected`, `lost`."""
+
+    @property
+    def waiting(self) -> int:
+        """Readings that came and that the node has not taken yet."""
+        return len(self._arrivals)
 
     def home(self, device: Address) -> None:
         """Take in the readings of one more meter."""
@@ -108,10 +114,12 @@ class MeterLink:
         self._has_work.set()
 
     async def receive(self) -> list[tuple[Address, bytes]]:
-        """Return what came in, in order, with the device that the topic names; waits for some."""
+        """Return what came in, with the device that the topic names; waits for some.
+
+        What one meter posted is in order; the meters take turns.
+        """
         await self._has_arrivals.wait()
-        count = min(len(self._arrivals), MAX_RECEIVED)
-        received = [self._arrivals.popleft() for _ in range(count)]
+        received = self._arrivals.take(MAX_RECEIVED)
         if not self._arrivals:
             self._has_arrivals.clear()
         return received
@@ -178,12 +186,12 @@ class MeterLink:
             self.counts["foreign"] += 1
         elif len(payload) > MAX_READING_SIZE:
             self._count_rarely("oversized", device, len(payload))
-        elif len(self._arrivals) >= MAX_QUEUED:
-            self._count_rarely("overflowed", device, len(payload))
         else:
             self.counts["received"] += 1
-            self._arrivals.append((device, payload))
+            gone = self._arrivals.add(device, payload)
             self._has_arrivals.set()
+            if gone is not None:
+                self._count_rarely("overflowed", gone[0], len(gone[1]))
 
     async def _work(self, client: Client) -> None:
         """Subscribe to what is new and publish what is newest, one thing at a time."""

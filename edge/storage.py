@@ -223,6 +223,8 @@ class Storage:
             raise StorageError(f"{self.path}: journal mode {mode!r}: this disk cannot hold a WAL")
         self._synchronise(is_synced=True)
         execute(f"PRAGMA journal_size_limit = {LOG_LIMIT}")
+        # Not every SQLite does by itself: what was forgotten on purpose lies in no freed page.
+        execute("PRAGMA secure_delete = ON")
         if is_fresh:
             self._create(network)
         elif execute("PRAGMA user_version").fetchone()[0] == OLDEST_VERSION:

@@ -10,6 +10,7 @@
     │   │   ├── BadSignatureError
     │   │   ├── MissingWorkError
     │   │   └── BadMilestoneError
+    │   │       └── OtherLeaderError     proposed by a key that this co-signer does not follow
     │   ├── InvalidReadingError          what a meter must not send
     │   ├── InvalidReceiptError          what no meter may forget readings on
     │   ├── InvalidRecordingError        a file of recorded registers that breaks its format
@@ -88,6 +89,10 @@ class MissingWorkError(InvalidTransactionError):
 
 class BadMilestoneError(InvalidTransactionError):
     """A milestone that breaks the rules of milestones."""
+
+
+class OtherLeaderError(BadMilestoneError):
+    """A milestone proposed by another leader than the one a co-signer is told to follow."""
 
 
 class InvalidReadingError(InvalidError):

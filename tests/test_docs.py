@@ -22,6 +22,7 @@ from api.http import (
     json_forms,
     routes_health,
     routes_ledger,
+    routes_metrics,
     routes_page,
     routes_proofs,
     routes_snapshots,
@@ -353,6 +354,7 @@ def test_every_route_is_listed() -> None:
     modules = (
         routes_health,
         routes_ledger,
+        routes_metrics,
         routes_proofs,
         routes_snapshots,
         submit,

@@ -12,7 +12,7 @@ from api.failures import CommandError, Failure, FailureCode
 from api.node.coordinating import write_lock
 from api.settings.config import load_config
 from api.settings.genesis_file import load_genesis
-from api.settings.records import CoordinatorConfig
+from api.settings.records import CoordinatorConfig, heard_peers
 from api.terminal.options import AsJson, ConfigFile, Settings, ending, run_single, settings
 from api.terminal.talk import put_json, say
 from coordinator.recovery import LastMilestone, recovered_lock
@@ -52,7 +52,7 @@ def recover(
         if file.exists():
             raise _refused(f"{file} exists", "a lock that is there is never replaced")
         genesis = load_genesis(record.node.genesis_file)
-        names = {PublicKey(one.key): one.alias for one in record.mesh.peers}
+        names = {PublicKey(one.key): one.alias for one in heard_peers(record.mesh)}
         answers = [last_milestone(NodeClient(url), genesis) for url in peer]
         try:
             lock = recovered_lock(

@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from api.http import (
     routes_health,
     routes_ledger,
+    routes_metrics,
     routes_page,
     routes_proofs,
     routes_snapshots,
@@ -47,6 +48,7 @@ def create_app(service: NodeService, hosts: Iterable[str] = ()) -> FastAPI:
     parts = (
         routes_health,
         routes_ledger,
+        routes_metrics,
         routes_proofs,
         routes_snapshots,
         routes_submit,

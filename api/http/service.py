@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from api.http.exposition import Family
 from api.http.stream import Subscription
 from edge.join_state import JoinProgress
 from edge.snapshots import SnapshotFile
@@ -328,6 +329,10 @@ class NodeService(Protocol):
 
     def peers(self) -> tuple[PeerView, ...]:
         """Return the configured peers, in order of configuration."""
+        ...
+
+    async def metrics(self) -> list[Family]:
+        """Return what an operator's monitoring reads; cheap, whatever the node holds."""
         ...
 
     def subscribe(self) -> Subscription:

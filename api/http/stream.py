@@ -162,6 +162,11 @@ class Hub:
         """Whether anyone listens: if not, events need not be made."""
         return bool(self._subscriptions)
 
+    @property
+    def subscriber_count(self) -> int:
+        """How many listen."""
+        return len(self._subscriptions)
+
     def subscribe(self) -> Subscription:
         """Return a new, empty buffer.
 

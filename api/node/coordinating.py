@@ -109,7 +109,6 @@ class Coordinating:
         """What was proposed last, while it has not become a milestone."""
 
         self._times = 0
-        self._bad = 0
         node.executor.listen(self._hear)
 
     def state(self) -> SigningState:
@@ -192,15 +191,13 @@ class Coordinating:
         self._node.mesh.broadcast(step.proposal)
         pass_point("proposal.sent")
 
-    def _hear(self, peer: PeerId, body: Proposal | CoSignature, _now: Instant) -> None:
+    def _hear(self, peer: PeerId, body: Proposal | CoSignature, now: Instant) -> None:
         if isinstance(body, Proposal):
             return
         try:
             step = self._issuer.take(body)
         except InvalidError as error:
-            self._bad += 1
-            if self._bad & (self._bad - 1) == 0:  # whoever floods a node fills no log
-                _log.warning("bad signature", peer=peer.hex(), error=str(error), so_far=self._bad)
+            self._node.executor.blame(peer, error, now)
             return
         if step is not None:
             self._issue(step)

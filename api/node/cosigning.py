@@ -16,7 +16,7 @@ from coordinator.cosigner import CoSigner, Refused, Signed, Wait
 from edge.faults import pass_point
 from edge.runtime import EdgeNode
 from tangle.effects import Attached, Confirmed, Effect, Instant, PeerId
-from tangle.errors import InvalidError
+from tangle.errors import InvalidError, OtherLeaderError
 from tangle.proposals import CoSignature, Proposal
 
 _log: Final = structlog.get_logger(__name__)
@@ -63,10 +63,14 @@ class CoSigning:
     def _answer(self, peer: PeerId, proposal: Proposal, now: Instant) -> None:
         try:
             answer = self._cosigner.consider(proposal, now)
-        except InvalidError as error:
+        except OtherLeaderError as error:
+            # No fault of the sender: while leaders change, nodes are configured one by one.
             self._bad += 1
             if self._bad & (self._bad - 1) == 0:  # whoever floods a node fills no log
                 _log.warning("bad proposal", peer=peer.hex(), error=str(error), so_far=self._bad)
+            return
+        except InvalidError as error:
+            self._node.executor.blame(peer, error, now)
             return
         match answer:
             case Signed():

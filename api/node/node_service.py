@@ -2,13 +2,15 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Protocol, TypeVar
 
 from api.http.checks import SigningState, Vitals, health_checks
+from api.http.exposition import Family, gauge
 from api.http.service import (
     AddressView,
     Check,
@@ -23,6 +25,17 @@ from api.http.service import (
 )
 from api.http.stream import Hub, Subscription, events_of
 from api.node.applied_readings import AppliedReadings, Tally
+from api.node.measuring import Measures
+from api.node.metrics import (
+    Stand,
+    Storage,
+    ledger_families,
+    node_families,
+    prefixed,
+    process_families,
+    storage_families,
+    traffic_families,
+)
 from api.node.proving import address_proof, proved, row_proof, transaction_proof
 from api.node.transaction_views import Confidences, aside_view, attached_view
 from devices.reading import decode_reading
@@ -48,6 +61,7 @@ from tangle.address import Address
 from tangle.codec import encode
 from tangle.contracts import Rules
 from tangle.effects import Effect, Instant
+from tangle.errors import InvalidError, UnavailableError
 from tangle.genesis import Genesis
 from tangle.keys import PublicKey
 from tangle.node import NodeCore
@@ -102,6 +116,10 @@ class RunningNode(Protocol):
         """Return the bytes of what waits in the fair queue."""
         ...
 
+    def stand(self) -> Stand:
+        """Return what the node's parts say of themselves."""
+        ...
+
     async def work(self, transaction: Transaction) -> bytes:
         """Return a nonce for `transaction`, computed off the loop."""
         ...
@@ -153,6 +171,8 @@ class NodeApi:
         self._confidences = Confidences(Random(self._card.key))
         self._signing: Callable[[], SigningState] = SigningState
         self._joining: Callable[[], JoinState] = JoinState
+        self._measures = Measures(node.core)
+        self._started_ms = node.now().wall_ms
 
     def watch_signing(self, state: Callable[[], SigningState]) -> None:
         """Ask `state`, whenever health is asked for, how the signing of milestones goes."""
@@ -164,6 +184,7 @@ class NodeApi:
 
     def publish(self, effect: Effect) -> None:
         """Tell every listener of one effect; the runtime calls it when the effect is durable."""
+        self._measures.observe(effect, self._node.now().wall_ms)
         if self._hub.has_subscribers:
             for event in events_of(effect, self._node.now().wall_ms):
                 self._hub.publish(event)
@@ -213,6 +234,18 @@ class NodeApi:
 
     async def submit(self, data: bytes) -> Submitted:
         """Take in canonical bytes; durable when it returns."""
+        with self._counting_refusals():
+            return await self._submit(data)
+
+    @contextmanager
+    def _counting_refusals(self) -> Iterator[None]:
+        try:
+            yield
+        except (InvalidError, UnavailableError) as error:
+            self._measures.refused_at_door(error)
+            raise
+
+    async def _submit(self, data: bytes) -> Submitted:
         parsed = parse(data)
         issuer, now_ms = parsed.transaction.issuer, self._node.now().wall_ms
         is_counted = parsed.milestone is None and not self._node.core.is_known(parsed.tx_id)
@@ -233,7 +266,8 @@ class NodeApi:
         """Return a nonce with the work that `transaction` needs."""
         base = required_bits(len(encode(transaction)), self.rules.work_per_byte)
         issuer, now_ms = transaction.issuer, self._node.now().wall_ms
-        self._difficulty.verify(issuer, transaction_id(transaction), None, base, now_ms)
+        with self._counting_refusals():
+            self._difficulty.verify(issuer, transaction_id(transaction), None, base, now_ms)
         return await self._node.work(transaction)
 
     async def transaction(
@@ -299,6 +333,26 @@ class NodeApi:
     def peers(self) -> tuple[PeerView, ...]:
         """Return the configured peers."""
         return self._peers()
+
+    async def metrics(self) -> list[Family]:
+        """Return what an operator's monitoring reads."""
+        core, card, stand = self._node.core, self._card, self._node.stand()
+        stored = await self._node.read(
+            lambda journal: Storage(
+                journal.counts(), journal.used_bytes(), journal.oldest_cone() - 1
+            )
+        )
+        now = self._node.now()
+        since_ms = now.ledger_ms - core.confirmed_at_ms
+        confirmed_wall_ms = now.wall_ms - since_ms // self._node.genesis.parameters.time_scale
+        own = [
+            *node_families(card.version, card.role, self.checks()),
+            *ledger_families(core, self._measures, confirmed_wall_ms, stored),
+            *storage_families(self._node.folder, core, stored, stand),
+            *traffic_families(stand, self._peers()),
+            gauge("websocket_clients", "Listeners of the stream.", self._hub.subscriber_count),
+        ]
+        return [*prefixed(own), *process_families(self._started_ms)]
 
     def subscribe(self) -> Subscription:
         """Return a new buffer of what happens from now on. Raises `QueueFullError`."""

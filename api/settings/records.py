@@ -73,11 +73,20 @@ class Mesh:
     listen: tuple[Endpoint, ...] = (f"tcp/{LOOPBACK}:{DEFAULT_MESH_PORT}",)
     connect: tuple[Endpoint, ...] = ()
     peers: tuple[Peer, ...] = ()
+    expelled: tuple[KeyBytes, ...] = ()
+    """Keys of nodes that are refused, whoever lists them as peers and whatever certificate they
+    hold: one list, the same for all nodes of a community."""
+
     allow_plain: bool = False
     """Lets `tcp/` endpoints leave this machine, where frames are signed but anyone reads them."""
 
     tls: Tls | None = None
     """Without it, links are plain."""
+
+
+def heard_peers(mesh: Mesh) -> tuple[Peer, ...]:
+    """Return the peers that may be heard: those that are not expelled."""
+    return tuple(peer for peer in mesh.peers if peer.key not in mesh.expelled)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Final, Self, TypeVar
 
 from access.device import CONTRACT as DEVICE
 from api.http.service import PeerView
+from api.node.metrics import Stand
 from api.node.node_service import NodeApi, NodeCard
 from coordinator.issuer import sign_milestone
 from edge.catch_up import Progress
@@ -83,6 +84,7 @@ class SmallNode:
         self.worked = 0
         self.in_queue: dict[TransactionId, bytes] = {}
         self.estimate_ms: int | None = None
+        self.told_stand = Stand()
 
     def __enter__(self) -> Self:
         return self
@@ -116,6 +118,9 @@ class SmallNode:
 
     def queued(self, tx_id: TransactionId) -> bytes | None:
         return self.in_queue.get(tx_id)
+
+    def stand(self) -> Stand:
+        return self.told_stand
 
     async def work(self, transaction: Transaction) -> bytes:
         self.worked += 1

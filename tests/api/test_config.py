@@ -10,11 +10,14 @@ from api.settings.config import load_config
 from api.settings.records import (
     BrokerConfig,
     CoordinatorConfig,
+    Mesh,
     MeterConfig,
     Mqtt,
     NodeConfig,
+    Peer,
     RecordedSource,
     SyntheticSource,
+    heard_peers,
     http_url,
     node_part,
 )
@@ -347,3 +350,21 @@ def test_written_toml_reads_back_as_it_was() -> None:
 
     assert tomllib.loads(text) == sections
     assert text.startswith("# A head.\n#\n# Of three lines.\n")
+
+
+def test_who_is_expelled_is_no_peer_whoever_names_it() -> None:
+    good, bad = Peer(KEY, "good"), Peer(bytes(32), "bad")
+    mesh = Mesh(peers=(good, bad), expelled=(bytes(32), bytes([7]) * 32))
+
+    assert heard_peers(mesh) == (good,)
+    assert heard_peers(Mesh(peers=(good, bad))) == (good, bad)
+
+
+def test_an_expelled_key_is_read_from_hex(file: Path) -> None:
+    text = file.read_text("utf-8").replace("[mesh]", f'[mesh]\nexpelled = ["{KEY.hex()}"]', 1)
+    file.write_text(text, "utf-8")
+
+    config = load_config(NodeConfig, file, {})
+
+    assert config.mesh.expelled == (KEY,)
+    assert heard_peers(config.mesh) == ()

@@ -24,11 +24,12 @@ from edge.journal import Journal
 from edge.load import LoadMeter
 from edge.mesh import PeerStatus
 from edge.runtime import EdgeNode
+from edge.standing import FULL_STANDING
 from tangle.effects import Instant, PeerId
 from tangle.genesis import Genesis
 from tangle.keys import SigningKey
 from tangle.node import NodeCore
-from tangle.proposals import CoSignature, Proposal, propose
+from tangle.proposals import CoSignature, Proposal, propose, proposed
 from tangle.transaction import KeySignature, sign
 from tests.community import CONTRACTS, COORDINATOR, START_MS, Maker, community, key
 from tests.tangle.cores import EDGE
@@ -46,6 +47,8 @@ class Pipe:
     nodes: dict[PeerId, "PipedNode"]
     sent: list[Body] = field(default_factory=list)
     is_cut: bool = False
+    may_ban: bool = False
+    banned: list[PeerId] = field(default_factory=list)
 
     def broadcast(self, body: Body) -> None:
         for peer in self.nodes:
@@ -58,7 +61,8 @@ class Pipe:
             self.nodes[peer].heard.append((self.own, body))
 
     def ban(self, peer: PeerId, until_ms: int) -> None:
-        raise AssertionError(f"{peer.hex()} is banned until {until_ms}")
+        assert self.may_ban, f"{peer.hex()} is banned until {until_ms}"
+        self.banned.append(peer)
 
     @property
     def waiting_out(self) -> int:
@@ -229,3 +233,45 @@ def test_what_a_co_signer_refuses_it_shows_until_the_next_milestone(stage: Stage
     assert "signed here is 1" in refused
     assert node.core.confirmed_index == 1
     assert cosigning.state().refusal is None
+
+
+def test_who_makes_up_proposals_loses_standing_and_is_banned(stage: Stage) -> None:
+    node = stage.nodes[NAMES[1]]
+    node.mesh.may_ban = True
+    draft = stage.leader.core.draft_milestone(
+        stage.leader.core.graph.referenced_at(0), START_MS + 77
+    )
+    made_up = propose(draft, KeySignature(COORDINATOR.public, bytes(64)))
+
+    for _ in range(3):
+        node.executor.hear([(NAMES[2], made_up)], node.clock.instant())
+
+    assert node.mesh.banned == [NAMES[2]]
+    assert node.executor.counts["misbehaved"] == 2
+
+
+def test_a_proposal_by_another_leader_costs_nobody_any_standing(stage: Stage) -> None:
+    node = stage.nodes[NAMES[1]]
+    draft = stage.leader.core.draft_milestone(
+        stage.leader.core.graph.referenced_at(0), START_MS + 77
+    )
+    other = propose(draft, KeySignature(EDGE.public, sign(draft, EDGE)))
+
+    for _ in range(5):
+        node.executor.hear([(NAMES[2], other)], node.clock.instant())
+
+    assert node.executor.standings.points(NAMES[2], node.clock.wall_ms()) == FULL_STANDING
+
+
+def test_who_makes_up_co_signatures_loses_standing_at_the_leader(stage: Stage) -> None:
+    stage.leader.mesh.may_ban = True
+    asyncio.run(stage.lead())
+    (proposal,) = {body for body in stage.leader.mesh.sent if isinstance(body, Proposal)}
+    milestone = proposed(proposal)
+    index = milestone.transaction.sequence
+    made_up = CoSignature(index, milestone.tx_id, EDGE.public, bytes(64))
+
+    for _ in range(3):
+        stage.leader.executor.hear([(NAMES[2], made_up)], stage.leader.clock.instant())
+
+    assert stage.leader.mesh.banned == [NAMES[2]]

@@ -89,6 +89,7 @@ def test_the_document_of_the_api_names_every_operation(app: FastAPI) -> None:
         "getInfo",
         "getLatestSnapshot",
         "getLive",
+        "getMetrics",
         "getMilestone",
         "getPeers",
         "getReady",

@@ -73,6 +73,7 @@ def test_every_command_that_was_asked_for_is_there() -> None:
         "snapshot verify",
         "snapshot load",
         "db check",
+        "db salvage",
         "backup",
         "restore",
         "meter run",
@@ -309,7 +310,7 @@ def leaves(kind: type[TanglewattError]) -> Iterator[type[TanglewattError]]:
 def test_every_error_raised_on_purpose_has_words_and_an_exit_code() -> None:
     assert errors.InvalidError.__subclasses__()
     for kind in leaves(TanglewattError):
-        if kind is not CommandError:
+        if not issubclass(kind, CommandError):
             failure = failure_of(kind("the reason"))
             assert failure.why == "the reason"
             assert failure.exit_code not in (ExitCode.OK, ExitCode.FAILED)

@@ -128,6 +128,16 @@ def test_a_halt_is_kept(folder: Path) -> None:
         assert journal.halted() == HALTED
 
 
+def test_what_was_forgotten_on_purpose_does_not_come_back(folder: Path) -> None:
+    first = COUNT - 20
+    with Journal(folder, NETWORK) as journal:
+        journal.leaving.forget({DEVICE: first, OTHER_DEVICE: first})
+
+    found = saved(folder)
+
+    assert found.meters == dict.fromkeys((DEVICE, OTHER_DEVICE), ((first, COUNT - 1),))
+
+
 def test_readings_under_another_key_are_left_out(folder: Path) -> None:
     other = sealed(DEVICE, COUNT, sealing_key(OTHER_NODE))
     with Journal(folder, NETWORK) as journal:

@@ -200,7 +200,7 @@ def test_what_did_not_wait_survives_a_kill_and_goes_whole_with_the_power(tmp_pat
     with Storage(node, NETWORK) as storage:
         for number in range(6):
             with storage.transaction(is_synced=number < 2) as connection:
-                connection.execute("INSERT INTO bodies VALUES (?, ?)", (number, bytes(9_000)))
+                connection.execute("INSERT INTO bodies VALUES (?, ?, 0)", (number, bytes(9_000)))
             if number == 1:
                 kept_size = (node / log).stat().st_size
         for copy in (killed, cut):

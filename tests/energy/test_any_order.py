@@ -50,6 +50,9 @@ ISSUERS: Final = st.sampled_from((*MEMBERS[:4], "U1", "U2", "R1", "X"))
 PEOPLE: Final = st.sampled_from([WHO[name] for name in MEMBERS[:4]])
 UNITS: Final = st.sampled_from([WHO["U1"], WHO["U2"]])
 ENERGY_WH: Final = st.integers(0, 3_000) | st.integers(0, 30_000)
+CHARGED_WH: Final = ENERGY_WH | st.integers(20_000, 60_000)
+"""A gap closes after 20 kWh at the default parameters."""
+
 AMOUNTS: Final = st.integers(0, 3_000_000) | st.integers(0, 30_000_000)
 EVERYBODY: Final = tuple(WHO[name] for name in (*MEMBERS, *DEVICES, "X"))
 
@@ -117,11 +120,11 @@ class AnyOrder(RuleBasedStateMachine):
 
     @initialize()
     def founded(self) -> None:
-        self.town.all("A", RegisterUnit(WHO["U1"], WHO["C"], 40_000), SetBanker(WHO["D"]))
+        self.town.all("A", RegisterUnit(WHO["U1"], WHO["C"], 10**6), SetBanker(WHO["D"]))
         self.town.all("U1", Produced(WHO["B"], 10_000))
         self.minted[Token.ENT] += 10_000_000
 
-    @rule(by=st.sampled_from(("U1", "U2", "R1", "B")), member=PEOPLE, energy_wh=ENERGY_WH)
+    @rule(by=st.sampled_from(("U1", "U2", "R1", "B")), member=PEOPLE, energy_wh=CHARGED_WH)
     def produced(self, by: str, member: Address, energy_wh: int) -> None:
         self.act(by, Produced(member, energy_wh))
 
