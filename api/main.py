@@ -13,6 +13,7 @@ from typing import Final
 import typer
 
 from api.commands import (
+    bench_commands,
     explore_commands,
     key_commands,
     mesh_commands,
@@ -128,6 +129,7 @@ _add(_evidence, "show", "api.commands.evidence_main", "Show why a stopped node h
 _add(_evidence, "resume", "api.commands.evidence_main", "Lift a halt, after a review.", ("resume",))
 app.add_typer(proof_commands.app, name="proof")
 app.add_typer(mesh_commands.app, name="mesh")
+app.add_typer(bench_commands.app, name="bench")
 add_command(app, "version", version)
 
 

@@ -5,6 +5,7 @@ their shortest form; there are no floats, no maps and no trailing bytes. What de
 not encode to the very same bytes is refused, so a meaning never has two ids.
 """
 
+from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -16,9 +17,9 @@ T = TypeVar("T")
 _encoder: Final = msgspec.msgpack.Encoder()
 
 
-def encode(value: object) -> bytes:
-    """Return the canonical bytes of a frozen struct (or of what such structs are made of)."""
-    return _encoder.encode(value)
+encode: Final[Callable[[object], bytes]] = _encoder.encode
+"""Returns the canonical bytes of a frozen struct (or of what such structs are made of). No function
+around it: every row of every operation comes by here."""
 
 
 class Decoder(Generic[T]):

@@ -56,8 +56,9 @@ class OrderedKeys:
         place = bisect_left(block, key)
         assert block[place : place + 1] == [key], f"key {key!r} is not in order"
         del block[place]
-        self._join(at + 1)
-        self._join(at)
+        if len(block) <= self._block_size:
+            self._join(at + 1)
+            self._join(at)
 
     def walk(self, prefix: bytes) -> Iterator[bytes]:
         """Yield the keys that start with `prefix`, ascending. Finding the first costs O(log n)."""

@@ -89,7 +89,8 @@ class Draft:
     def __init__(self, below: RowReader) -> None:
         self._below = below
         self._own: dict[bytes, bytes | None] = {}
-        """Values by key as last put, even those that are as below."""
+        """Values by key as last put, and as they are below if they were asked for: what is read
+        is mostly written next."""
 
         self._keys: OrderedKeys | None = None
         self._has_other_keys = False
@@ -104,7 +105,9 @@ class Draft:
     def get(self, key: bytes) -> bytes | None:
         """Return the value of a row as the draft has it."""
         value = self._own.get(key, _UNTOUCHED)
-        return self._below.get(key) if value is _UNTOUCHED else value
+        if value is _UNTOUCHED:
+            value = self._own[key] = self._below.get(key)
+        return value
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Yield the rows whose keys start with `prefix`, in ascending order of key.

@@ -17,7 +17,7 @@ WINDOW: Final = 1_024
 _MAX_USED_SIZE: Final = WINDOW // 8
 
 
-class SequenceWindow(msgspec.Struct, frozen=True, array_like=True):
+class SequenceWindow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Which numbers an issuer has used: all below `next`, and some above it."""
 
     next: Counter = 0
@@ -40,6 +40,8 @@ def use(window: SequenceWindow, number: int) -> SequenceWindow | Reason:
 
     The very last number, `MAX_INTEGER`, is never usable: `next` would no longer be a `Counter`.
     """
+    if number == window.next and not window.used and number < MAX_INTEGER:
+        return SequenceWindow(number + 1, b"")  # what nearly every operation does
     offset = number - window.next
     if offset < 0:
         return Reason.SEQUENCE_USED

@@ -40,7 +40,7 @@ Label = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_LABEL_SIZE, pat
 """An identifier: printable ASCII without spaces."""
 
 
-class Data(msgspec.Struct, frozen=True, array_like=True, tag="data"):
+class Data(msgspec.Struct, frozen=True, array_like=True, tag="data", gc=False):
     """Bytes that mean nothing to the ledger: a notice, a checkpoint, a promotion."""
 
     label: Label
@@ -49,7 +49,7 @@ class Data(msgspec.Struct, frozen=True, array_like=True, tag="data"):
     data: Annotated[bytes, msgspec.Meta(max_length=MAX_DATA_SIZE)]
 
 
-class ReadingBatch(msgspec.Struct, frozen=True, array_like=True, tag="readings"):
+class ReadingBatch(msgspec.Struct, frozen=True, array_like=True, tag="readings", gc=False):
     """A commitment to consecutive readings of one meter; never a value of them."""
 
     meter: HashField
@@ -63,7 +63,7 @@ class ReadingBatch(msgspec.Struct, frozen=True, array_like=True, tag="readings")
     """Merkle root over the salted hashes of the readings, in sequence order."""
 
 
-class Operation(msgspec.Struct, frozen=True, array_like=True, tag="operation"):
+class Operation(msgspec.Struct, frozen=True, array_like=True, tag="operation", gc=False):
     """A call of one contract."""
 
     contract: Label
@@ -71,7 +71,7 @@ class Operation(msgspec.Struct, frozen=True, array_like=True, tag="operation"):
     """Canonical bytes of one member of that contract's closed union."""
 
 
-class Milestone(msgspec.Struct, frozen=True, array_like=True, tag="milestone"):
+class Milestone(msgspec.Struct, frozen=True, array_like=True, tag="milestone", gc=False):
     """What fixes an order: an index, and the roots of what follows from it (TIP-29)."""
 
     index: Annotated[int, msgspec.Meta(ge=1, le=MAX_INTEGER)]
@@ -94,7 +94,7 @@ class Milestone(msgspec.Struct, frozen=True, array_like=True, tag="milestone"):
 Payload = Data | ReadingBatch | Operation | Milestone
 
 
-class Transaction(msgspec.Struct, frozen=True, array_like=True):
+class Transaction(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The signed fields: what the id covers."""
 
     version: Annotated[int, msgspec.Meta(ge=0, le=255)]
@@ -118,21 +118,21 @@ class Transaction(msgspec.Struct, frozen=True, array_like=True):
     payload: Payload
 
 
-class IssuerWitness(msgspec.Struct, frozen=True, array_like=True, tag="issuer"):
+class IssuerWitness(msgspec.Struct, frozen=True, array_like=True, tag="issuer", gc=False):
     """Signature of the issuer and the light proof of work."""
 
     signature: SignatureField
     nonce: Annotated[bytes, msgspec.Meta(min_length=NONCE_SIZE, max_length=NONCE_SIZE)]
 
 
-class KeySignature(msgspec.Struct, frozen=True, array_like=True):
+class KeySignature(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One coordinator key's signature of a milestone."""
 
     key: KeyField
     signature: SignatureField
 
 
-class MilestoneWitness(msgspec.Struct, frozen=True, array_like=True, tag="milestone"):
+class MilestoneWitness(msgspec.Struct, frozen=True, array_like=True, tag="milestone", gc=False):
     """Signatures of coordinator keys, strictly ascending by key. Milestones carry no work."""
 
     signatures: Annotated[
@@ -143,7 +143,7 @@ class MilestoneWitness(msgspec.Struct, frozen=True, array_like=True, tag="milest
 Witness = IssuerWitness | MilestoneWitness
 
 
-class SignedTransaction(msgspec.Struct, frozen=True, array_like=True):
+class SignedTransaction(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A transaction with its witness: what is stored and sent."""
 
     transaction: Transaction

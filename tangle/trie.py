@@ -178,6 +178,8 @@ def _updated(node: _Node, changes: Sequence[_Change], depth: int) -> _Node:
     """
     if not changes:
         return node
+    if len(changes) == 1:  # so is nearly all of a path: a walk down and up again is the cheapest
+        return _updated_once(node, changes[0], depth)
     if isinstance(node, _Inner):
         middle = _first_to_the_right(changes, depth)
         left = _updated(node.left, changes[:middle], depth + 1)
@@ -196,6 +198,28 @@ def _updated(node: _Node, changes: Sequence[_Change], depth: int) -> _Node:
     return _built(sorted(leaves.items()), depth)
 
 
+def _updated_once(root: _Node, change: _Change, depth: int) -> _Node:
+    """Return `root`, which stands at `depth`, after a single change."""
+    key_hash, leaf = change
+    node, above = root, []
+    while isinstance(node, _Inner):
+        is_right = _bit(key_hash, depth)
+        above.append((node, is_right))
+        node = node.right if is_right else node.left
+        depth += 1
+    if node is None or node.key_hash == key_hash:
+        new: _Node = leaf
+        if _hash_of(node) == _hash_of(leaf):
+            return root
+    elif leaf is None:
+        return root
+    else:
+        new = _built(sorted([(key_hash, leaf), (node.key_hash, node)]), depth)
+    for inner, is_right in reversed(above):
+        new = _joined(inner.left, new) if is_right else _joined(new, inner.right)
+    return new
+
+
 def _built(leaves: Sequence[_Change], depth: int) -> _Node:
     """Return the subtree at `depth` of `leaves`, ascending. Recursive as `_updated` is."""
     if len(leaves) <= 1:
@@ -210,7 +234,8 @@ def _joined(left: _Node, right: _Node) -> _Node:
         return right
     if right is None and not isinstance(left, _Inner):
         return left
-    return _Inner(digest(_NODE + _hash_of(left) + _hash_of(right)), left, right)
+    below = (left.hash if left else EMPTY_ROOT) + (right.hash if right else EMPTY_ROOT)
+    return _Inner(digest(_NODE + below), left, right)
 
 
 def _first_to_the_right(changes: Sequence[_Change], depth: int) -> int:

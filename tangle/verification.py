@@ -3,7 +3,7 @@
 What fails here is invalid for ever, on every node: it is never stored and never relayed.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from tangle.accounts import CoordinatorKeys
 from tangle.codec import encode
@@ -35,8 +35,7 @@ from tangle.work import required_bits, verify_work
 _DOMAIN = domain("transaction")
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(msgspec.Struct, frozen=True, gc=False):
     """A transaction with what was computed on the way."""
 
     tx_id: TransactionId

@@ -114,7 +114,7 @@ _HELD: Final = encode(Held())
 def collection(rows: RowReader) -> Collection | None:
     """Return the collection, if one was created."""
     value = rows.get(COLLECTION_KEY)
-    return None if value is None else _collections.decode(value)
+    return None if value is None else _collections.read(value)
 
 
 def token_key(number: int) -> bytes:
@@ -125,7 +125,7 @@ def token_key(number: int) -> bytes:
 def token(rows: RowReader, number: int) -> CttToken | None:
     """Return a token, if there is one of that number."""
     value = rows.get(token_key(number))
-    return None if value is None else _tokens.decode(value)
+    return None if value is None else _tokens.read(value)
 
 
 def held_key(owner: Address, number: int) -> bytes:
@@ -152,7 +152,7 @@ def account_key(address: Address) -> bytes:
 def account(rows: RowReader, address: Address) -> Account:
     """Return what a member has."""
     value = rows.get(account_key(address))
-    return _NO_ACCOUNT if value is None else _accounts.decode(value)
+    return _NO_ACCOUNT if value is None else _accounts.read(value)
 
 
 def account_row(one: Account) -> bytes | None:
@@ -177,7 +177,7 @@ def meter_key(meter: Address) -> bytes:
 def ctt_meter(rows: RowReader, meter: Address) -> CttMeter | None:
     """Return a confirmed meter."""
     value = rows.get(meter_key(meter))
-    return None if value is None else _meters.decode(value)
+    return None if value is None else _meters.read(value)
 
 
 def claim_key(meter: Address, prosumer: Address) -> bytes:

@@ -34,6 +34,9 @@ from tangle.transaction import MAX_CALL_SIZE, Counter, Operation, TransactionIdF
 
 NAME: Final = "market"
 
+_ENT: Final = Token.ENT  # to look a member of an enum up takes longer than to add two amounts
+_EEURO: Final = Token.EEURO
+
 
 class Sell(msgspec.Struct, frozen=True, array_like=True, tag="sell"):
     """Offer ENT; what no one wants yet stays in the book."""
@@ -150,7 +153,8 @@ def _settled(rows: RowReader, newcomer: Order, matched: Matched) -> Changed:
         changes.update(with_rest(rest) if rest.left_uent else without_order(rest))
         _move_resting(moves, fill)
         events.append(traded(newcomer, fill))
-    rest = _rest(newcomer, 0 if matched.met_itself else matched.left_uent)
+    left_uent = 0 if matched.met_itself else matched.left_uent
+    rest = newcomer if left_uent == newcomer.left_uent else _rest(newcomer, left_uent)
     _move_newcomer(moves, newcomer, matched, rest)
     if rest.left_uent:
         changes.update(with_order(rest))
@@ -169,15 +173,15 @@ def _move_resting(moves: _Moves, fill: Fill) -> None:
     """Move what a fill takes from the order that was there, and what it brings its owner."""
     resting, price_ueur = fill.resting, fill.resting.place.price_ueur
     if resting.place.side == "sell":
-        moves[locked_key(Token.ENT, resting.owner)] -= fill.amount_uent
-        moves[balance_key(Token.EEURO, resting.owner)] += fill.paid_ueur
+        moves[locked_key(_ENT, resting.owner)] -= fill.amount_uent
+        moves[balance_key(_EEURO, resting.owner)] += fill.paid_ueur
         return
     released_ueur = locked_for(resting.left_uent, price_ueur) - locked_for(
         resting.left_uent - fill.amount_uent, price_ueur
     )
-    moves[locked_key(Token.EEURO, resting.owner)] -= released_ueur
-    moves[balance_key(Token.EEURO, resting.owner)] += released_ueur - fill.paid_ueur
-    moves[balance_key(Token.ENT, resting.owner)] += fill.amount_uent
+    moves[locked_key(_EEURO, resting.owner)] -= released_ueur
+    moves[balance_key(_EEURO, resting.owner)] += released_ueur - fill.paid_ueur
+    moves[balance_key(_ENT, resting.owner)] += fill.amount_uent
 
 
 def _move_newcomer(moves: _Moves, newcomer: Order, matched: Matched, rest: Order) -> None:
@@ -185,14 +189,16 @@ def _move_newcomer(moves: _Moves, newcomer: Order, matched: Matched, rest: Order
 
     Its surplus needs no release: it was never locked longer than this one operation.
     """
+    owner, paid_ueur = newcomer.owner, matched.paid_ueur
     traded_uent = newcomer.left_uent - matched.left_uent
-    paid_ueur = sum(fill.paid_ueur for fill in matched.fills)
     token, locked = locked_by(rest)
-    is_sell, owner = token is Token.ENT, newcomer.owner
-    moves[balance_key(token, owner)] -= locked + (traded_uent if is_sell else paid_ueur)
+    if token is _ENT:
+        spent, gained, other = traded_uent, paid_ueur, _EEURO
+    else:
+        spent, gained, other = paid_ueur, traded_uent, _ENT
+    moves[balance_key(token, owner)] -= locked + spent
     moves[locked_key(token, owner)] += locked
-    other = Token.EEURO if is_sell else Token.ENT
-    moves[balance_key(other, owner)] += paid_ueur if is_sell else traded_uent
+    moves[balance_key(other, owner)] += gained
 
 
 def _release(moves: _Moves, order: Order) -> None:

@@ -28,6 +28,9 @@ class Matched(msgspec.Struct, frozen=True, gc=False):
     left_uent: int
     """What of the newcomer is not traded."""
 
+    paid_ueur: int
+    """In all its trades."""
+
     met_itself: bool
     """Whether it stopped at an order of its own owner, so that what is left is cancelled."""
 
@@ -47,10 +50,11 @@ def match_newcomer(
         rule: How a trade is priced.
         timestamp_ms: Ledger time of the milestone.
     """
-    left_uent = newcomer.left_uent
+    left_uent, paid_ueur = newcomer.left_uent, 0
     is_buy, limit_ueur = newcomer.place.side == "buy", newcomer.place.price_ueur
     fills: list[Fill] = []
     expired: list[Order] = []
+    met_itself = False
     for resting in opposite:
         there_ueur = resting.place.price_ueur
         if there_ueur > limit_ueur if is_buy else there_ueur < limit_ueur:
@@ -59,12 +63,15 @@ def match_newcomer(
             expired.append(resting)
             continue
         if resting.owner == newcomer.owner:
-            return Matched(tuple(fills), left_uent, met_itself=True, expired=tuple(expired))
+            met_itself = True
+            break
         amount_uent = min(left_uent, resting.left_uent)
         bid_ueur, ask_ueur = (limit_ueur, there_ueur) if is_buy else (there_ueur, limit_ueur)
         price_ueur = trade_price(rule, there_ueur, bid_ueur, ask_ueur)
-        fills.append(Fill(resting, amount_uent, price_ueur, paid(amount_uent, price_ueur)))
+        cost_ueur = paid(amount_uent, price_ueur)
+        fills.append(Fill(resting, amount_uent, price_ueur, cost_ueur))
+        paid_ueur += cost_ueur
         left_uent -= amount_uent
         if not left_uent:
             break
-    return Matched(tuple(fills), left_uent, met_itself=False, expired=tuple(expired))
+    return Matched(tuple(fills), left_uent, paid_ueur, met_itself, tuple(expired))

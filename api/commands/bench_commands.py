@@ -1,0 +1,162 @@
+"""The commands `bench …`: what one core can do, measured where they run.
+
+Time is that of the processor, not of the wall: what else the machine does is not counted, and one
+thread's second is one core's.
+"""
+
+import os
+import platform
+from collections import Counter
+from collections.abc import Iterator
+from random import Random
+from statistics import median
+from time import process_time
+from typing import Annotated, Final
+
+import typer
+
+from api.contracts import CONTRACTS
+from api.terminal.options import add_command, typer_app
+from api.terminal.talk import put_json
+from energy.market.contract import CONTRACT as MARKET
+from energy.workload import SHARES, Issued, Workload, order, people, start_rows
+from tangle.address import address_of
+from tangle.contracts import Changed, Context
+from tangle.keys import SIGNATURE_SIZE, PublicKey
+from tangle.ledger import Ledger, LedgerRules
+from tangle.outcomes import Applied
+from tangle.restored import Restored
+from tangle.rows import Draft, Rows
+from tangle.transaction import (
+    NETWORK_SIZE,
+    NONCE_SIZE,
+    VERSION,
+    IssuerWitness,
+    Transaction,
+    TransactionId,
+    transaction_id,
+)
+from tangle.verification import Verified
+
+SEED: Final = 1
+MEMBERS: Final = 1_000
+RESTING: Final = (5_000, 100_000)
+"""Orders in the book before the measured ones arrive."""
+
+_START_MS: Final = 1_700_000_000_000
+
+app = typer_app("What one core can do.")
+
+Rounds = Annotated[int, typer.Option("--rounds", min=1, max=1_000, help="The median counts.")]
+Operations = Annotated[
+    int, typer.Option("--operations", min=100, max=50_000, help="In each round.", show_default=True)
+]
+
+
+def energy(*, rounds: Rounds = 5, operations: Operations = 10_000) -> None:
+    """Measure the ledger of energy operations, without signatures: one JSON object per figure.
+
+    A round is a milestone: rules, state trie and roots, as a node computes them.
+
+    Examples:
+      tanglewatt bench energy
+      tanglewatt bench energy --rounds 15
+    """
+    machine = _machine()
+    for metric, unit, values in _figures(rounds, operations):
+        put_json(
+            {
+                "metric": metric,
+                "value": round(median(values)),
+                "unit": unit,
+                "rounds": rounds,
+                "machine": machine,
+            }
+        )
+
+
+def _figures(rounds: int, operations: int) -> Iterator[tuple[str, str, list[float]]]:
+    """Yield name, unit and the value of each round, one figure after the other."""
+    yield "energy.applied", "operations/s", _applied(rounds, operations, tuple(SHARES))
+    for kind in SHARES:
+        yield f"energy.applied.{kind}", "operations/s", _applied(rounds, operations, (kind,))
+    for resting in RESTING:
+        yield f"market.orders.{resting}", "orders/s", _orders(rounds, operations, resting)
+
+
+def _applied(rounds: int, operations: int, kinds: tuple[str, ...]) -> list[float]:
+    """Return operations per second of milestones that hold operations of these kinds."""
+    rng = Random(SEED)
+    those = people(MEMBERS, rng)
+    restored = Restored(0, TransactionId(bytes(32)), _START_MS, start_rows(those), ())
+    ledger = Ledger(LedgerRules(CONTRACTS, is_open=False), restored)
+    work, numbers = Workload(those, rng), Counter[PublicKey]()
+    values = []
+    for _ in range(rounds):
+        cone = [_numbered(one, numbers) for one in work.mix(operations, kinds)]
+        values.append(operations / _milestone(ledger, cone))
+    return values
+
+
+def _milestone(ledger: Ledger, cone: list[Verified]) -> float:
+    """Let a ledger take over a milestone over `cone`; return how many seconds it took."""
+    began = process_time()
+    diff = ledger.preview(cone, ledger.index + 1, ledger.timestamp_ms + 1)
+    ledger.commit(diff, TransactionId(diff.inclusion_root))
+    took = process_time() - began
+    refused = [outcome for _, outcome in diff.outcomes if not isinstance(outcome, Applied)]
+    assert not refused, f"the workload is wrong: {refused[0]}"
+    return took
+
+
+def _numbered(issued: Issued, numbers: Counter[PublicKey]) -> Verified:
+    """Return an operation as it comes out of phase 1, but for signature and work."""
+    issuer, operation = issued
+    fields = Transaction(
+        VERSION, bytes(NETWORK_SIZE), (), issuer, numbers[issuer], _START_MS, operation
+    )
+    numbers[issuer] += 1
+    witness = IssuerWitness(bytes(SIGNATURE_SIZE), bytes(NONCE_SIZE))
+    return Verified(transaction_id(fields), b"", fields, witness, 0)
+
+
+def _orders(rounds: int, operations: int, resting: int) -> list[float]:
+    """Return orders per second that are posted and matched in a book of so many."""
+    rng = Random(SEED)
+    those = people(MEMBERS, rng)
+    rows = Rows(start_rows(those))
+    draft = Draft(rows)
+    _post(draft, [order(those.members, rng, crosses=False) for _ in range(resting)], 1)
+    rows.apply(draft.changes)
+    draft, values = Draft(rows), []
+    for index in range(2, 2 + rounds):
+        newcomers = [order(those.members, rng) for _ in range(operations)]
+        values.append(operations / _post(draft, newcomers, index))
+    return values
+
+
+def _post(draft: Draft, orders: list[Issued], index: int) -> float:
+    """Let the market decide orders one after the other; return how many seconds it took."""
+    calls = [
+        (MARKET.decode(operation.call), _context(issuer, index, position))
+        for position, (issuer, operation) in enumerate(orders)
+    ]
+    began = process_time()
+    for call, context in calls:
+        decided = MARKET.apply(draft, call, context)
+        assert isinstance(decided, Changed), f"the workload is wrong: {decided}"
+        draft.put(decided.changes)
+    return process_time() - began
+
+
+def _context(issuer: PublicKey, index: int, position: int) -> Context:
+    tx_id = TransactionId((index << 64 | position).to_bytes(32, "big"))
+    return Context(issuer, address_of(issuer), tx_id, index, _START_MS, position)
+
+
+def _machine() -> str:
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"{platform.machine()}, {os.cpu_count()} cores, {python}"
+
+
+add_command(app, "energy", energy)
