@@ -29,7 +29,7 @@ from tests.simulation import adversaries, trouble
 from tests.simulation.cosigned import CoSignedWorld
 from tests.simulation.equivocation import equivocation
 from tests.simulation.invariants import BrokenRuleError, Rule
-from tests.simulation.mixtures import Scenario, meet
+from tests.simulation.mixtures import Scenario, meet, play
 from tests.simulation.nodes import SimulatedNode
 from tests.simulation.test_network import verify_outcome
 from tests.simulation.weather import CALM
@@ -145,8 +145,7 @@ def one_is(kind: type[NodeCore]) -> Build:
 def broken(world: World) -> Rule | None:
     """Return which rule a run breaks, if any."""
     try:
-        world.run(world.issue_ms + 40_000)
-        verify_outcome(world)
+        verify_outcome(play(world))
     except BrokenRuleError as error:
         return error.rule
     return None
