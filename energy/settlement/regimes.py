@@ -1,0 +1,48 @@
+"""To which regime a metering point belongs: each to one, so that no watt-hour enters two."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from energy.ctt.rows import ctt_meter
+from energy.powerchain.records import connection_at
+from tangle.address import Address, AddressField
+from tangle.rows import RowReader
+
+
+class Storage(msgspec.Struct, frozen=True, array_like=True, tag="storage"):
+    """Shares a unit with other members."""
+
+    unit: AddressField
+
+
+class Ctt(msgspec.Struct, frozen=True, array_like=True, tag="ctt"):
+    """Charges and depletes energy accounts."""
+
+
+class Grid(msgspec.Struct, frozen=True, array_like=True, tag="grid"):
+    """Buys from the grid and sells to it."""
+
+
+Regime = Storage | Ctt | Grid
+
+
+def regime_of(rows: RowReader, meter: Address, owner: Address, units: Iterable[Address]) -> Regime:
+    """Return the regime of one metering point, as the ledger says.
+
+    Args:
+        rows: Of the ledger.
+        meter: The point's newest device.
+        owner: Whose it is.
+        units: Where the settling node settles.
+
+    Returns:
+        `ctt` for a meter confirmed for energy accounts; else the unit its owner is connected to,
+        of several the one with the lowest address; else the grid.
+    """
+    if ctt_meter(rows, meter) is not None:
+        return Ctt()
+    for unit in sorted(units):
+        if connection_at(rows, unit, owner) is not None:
+            return Storage(unit)
+    return Grid()
