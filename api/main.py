@@ -14,8 +14,10 @@ import typer
 
 from api.commands import (
     bench_commands,
+    energy_commands,
     explore_commands,
     key_commands,
+    market_commands,
     mesh_commands,
     network_commands,
     operation_commands,
@@ -122,8 +124,12 @@ _add(_group("broker", "MQTT."), "run", "api.processes.broker_main", "Run the emb
 app.add_typer(wallet_commands.app, name="wallet")
 app.add_typer(key_commands.devices, name="device")
 app.add_typer(key_commands.keys, name="key")
-operation_commands.add_operations(app, vote_commands.app)
+_groups = operation_commands.add_operations(app, vote_commands.app)
 app.add_typer(vote_commands.app, name="vote")
+add_command(_groups["energy"], "show", energy_commands.show)
+add_command(vote_commands.app, "list", energy_commands.list_votes)
+add_command(_group("member", "Who takes part."), "show", energy_commands.show_member)
+market_commands.add_reads(_groups["market"])
 _evidence = _group("evidence", "What a halted node keeps for its operator.")
 _add(_evidence, "show", "api.commands.evidence_main", "Show why a stopped node halted.", ("show",))
 _add(_evidence, "resume", "api.commands.evidence_main", "Lift a halt, after a review.", ("resume",))

@@ -22,6 +22,7 @@ from edge.entries import (
     StoredTransaction,
     TakenReading,
 )
+from edge.history import History
 from edge.leaping import write_leap
 from edge.leaving import Leaving
 from edge.pruning import delete_pending, delete_referenced
@@ -67,6 +68,7 @@ class Journal:
         """Open or create the journal in `folder`; see `Storage` for what it refuses."""
         self._storage = Storage(folder, network)
         self.leaving = Leaving(self._storage)
+        self.history = History(self._storage)
 
     def __enter__(self) -> Self:
         return self

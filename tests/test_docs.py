@@ -19,7 +19,9 @@ from api import main
 from api.exit_codes import ExitCode
 from api.failures import CommandError, FailureCode
 from api.http import (
+    energy_forms,
     json_forms,
+    routes_energy,
     routes_health,
     routes_ledger,
     routes_metrics,
@@ -354,6 +356,7 @@ def test_every_route_is_listed() -> None:
     modules = (
         routes_health,
         routes_ledger,
+        routes_energy,
         routes_metrics,
         routes_proofs,
         routes_snapshots,
@@ -368,7 +371,8 @@ def test_every_route_is_listed() -> None:
 
 def test_every_field_of_an_answer_is_named() -> None:
     text = page("docs/api.md")
-    records = [one for one in vars(json_forms).values() if is_dataclass(one)]
+    named = [*vars(json_forms).values(), *vars(energy_forms).values()]
+    records = [one for one in named if is_dataclass(one)]
     names = {one.name for record in records for one in fields(record)}
 
     assert {name for name in names if f"`{name}`" not in text and f'"{name}"' not in text} == set()

@@ -155,6 +155,10 @@ class NodeClient:
             raise self._unexpected(path, f"{len(answer.results)} results for one transaction")
         return answer.results[0].id
 
+    def answer(self, path: str, kind: type[A]) -> A:
+        """Return the answer to `/api/v1/` and what follows it, as a record that commands know."""
+        return self._get(f"/api/v1/{path}", kind)
+
     def document(self, path: str) -> object | None:
         """Return any JSON answer, decoded; `None` if the node does not know `path`."""
         response = self._reach("GET", path)

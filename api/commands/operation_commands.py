@@ -244,8 +244,12 @@ def _issuer(layout: Layout, given: Mapping[str, Any], do: str) -> Issuer:
     return wallet_issuer(layout, wallet_path(layout, home, wallet), given["passphrase_file"])
 
 
-def add_operations(app: typer.Typer, votes: typer.Typer) -> None:
-    """Add a command for each operation, and one to `votes` for each act that has none yet."""
+def add_operations(app: typer.Typer, votes: typer.Typer) -> Mapping[str, typer.Typer]:
+    """Add a command for each operation, and one to `votes` for each act that has none yet.
+
+    Returns:
+        The groups by noun, for commands that only ask.
+    """
     groups = {name: typer_app(text) for name, text in GROUPS.items()}
     for do, form in FORMS.items():
         noun, _, verb = do.partition(".")
@@ -262,6 +266,7 @@ def add_operations(app: typer.Typer, votes: typer.Typer) -> None:
         if name != "coordinator_keys":
             help_text = _help(call.__doc__, f"vote {name}", fields)
             add_command(votes, name.replace("_", "-"), _command(name, fields, help_text, VOTE))
+    return groups
 
 
 def _help(docstring: str | None, words: str, fields: tuple[Field, ...]) -> str:

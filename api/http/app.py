@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api.http import (
+    routes_energy,
     routes_health,
     routes_ledger,
     routes_metrics,
@@ -48,6 +49,7 @@ def create_app(service: NodeService, hosts: Iterable[str] = ()) -> FastAPI:
     parts = (
         routes_health,
         routes_ledger,
+        routes_energy,
         routes_metrics,
         routes_proofs,
         routes_snapshots,

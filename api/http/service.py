@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from api.http.exposition import Family
 from api.http.stream import Subscription
 from edge.join_state import JoinProgress
 from edge.snapshots import SnapshotFile
+from energy.market.trades import Trade
 from energy.queries import Answer
 from tangle.accounts import Identity
 from tangle.address import Address
@@ -16,6 +17,7 @@ from tangle.effects import Halted, PeerId
 from tangle.keys import PublicKey
 from tangle.outcomes import Event, Reason, State
 from tangle.proven import Proven
+from tangle.rows import RowReader
 from tangle.transaction import Transaction, TransactionId
 from tip_selection.outlook import WaitsFor
 
@@ -248,6 +250,54 @@ class Proved:
     proven: Proven
 
 
+@dataclass(frozen=True, slots=True)
+class LedgerState:
+    """The ledger after the last applied milestone, to be read before anything is awaited."""
+
+    index: int
+    timestamp_ms: int
+    """Ledger time of the milestone."""
+
+    rows: RowReader
+
+
+class TradePlace(NamedTuple):
+    """Where a trade happened; places rise in the order of the ledger."""
+
+    milestone: int
+    """Its index."""
+
+    position: int
+    """Of the transaction within it."""
+
+    number: int
+    """Among the trades of that transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedTrade:
+    """One trade, and when it happened."""
+
+    place: TradePlace
+    tx_id: TransactionId
+    timestamp_ms: int
+    """Ledger time of the milestone."""
+
+    trade: Trade
+
+
+@dataclass(frozen=True, slots=True)
+class TradeSlice:
+    """The trades of a stretch of the ledger's past, the newest first."""
+
+    trades: tuple[PlacedTrade, ...]
+    next: TradePlace | None
+    """Everything before it was not looked at; `None` if there is nothing more here."""
+
+    since_ms: int | None
+    """Ledger time of the oldest milestone looked at; `None` with `next`."""
+
+
 class NodeService(Protocol):
     """What the HTTP layer calls. Reads show the state after the last applied milestone."""
 
@@ -313,6 +363,14 @@ class NodeService(Protocol):
         Raises:
             InvalidError: No such key.
         """
+        ...
+
+    def ledger(self) -> LedgerState:
+        """Return the whole ledger after the last applied milestone."""
+        ...
+
+    async def trades(self, before: TradePlace | None) -> TradeSlice:
+        """Return the trades of a bounded stretch of the past, from a place backwards."""
         ...
 
     async def prove_transaction(self, tx_id: TransactionId) -> Proved | None:

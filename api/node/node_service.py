@@ -16,15 +16,19 @@ from api.http.service import (
     Check,
     DeviceView,
     JournalledReadings,
+    LedgerState,
     MilestoneView,
     NodeInfo,
     PeerView,
     Proved,
     Submitted,
+    TradePlace,
+    TradeSlice,
     TransactionView,
 )
 from api.http.stream import Hub, Subscription, events_of
 from api.node.applied_readings import AppliedReadings, Tally
+from api.node.market_history import trade_slice
 from api.node.measuring import Measures
 from api.node.metrics import (
     Stand,
@@ -305,6 +309,15 @@ class NodeApi:
     def query(self, key: str) -> Answer:
         """Return what the ledger says to one query key. Raises `InvalidError`."""
         return ask(self._node.core.ledger.rows, key, _NAMES)
+
+    def ledger(self) -> LedgerState:
+        """Return the whole ledger after the last applied milestone."""
+        ledger = self._node.core.ledger
+        return LedgerState(ledger.index, ledger.timestamp_ms, ledger.rows)
+
+    async def trades(self, before: TradePlace | None) -> TradeSlice:
+        """Return the trades of a bounded stretch of the past, from a place backwards."""
+        return await self._node.read(lambda journal: trade_slice(journal, before))
 
     async def prove_transaction(self, tx_id: TransactionId) -> Proved | None:
         """Return the proof of one transaction, or `None`. Raises `NotProvableError`."""

@@ -33,6 +33,9 @@ _ENT: Final = Token.ENT  # to look a member of an enum up takes longer than to a
 _EEURO: Final = Token.EEURO
 
 MAX_POSITION: Final = 2**32 - 1
+MAX_DEPTH_ORDERS: Final = 10_000
+"""Of one side that `depth` looks at: adding up a book has an end."""
+
 _MAX_ROW_SIZE: Final = 512
 _TIME_SIZE: Final = 8
 
@@ -154,11 +157,13 @@ def expired_orders(rows: RowReader, timestamp_ms: int) -> Iterator[Order]:
 
 
 def depth(rows: RowReader, side: Side, levels: int) -> list[Level]:
-    """Return the best price levels of a side, at most so many."""
+    """Return the best price levels of a side, at most so many.
+
+    Of a side with more than `MAX_DEPTH_ORDERS` orders only these are counted, the best ones.
+    """
     found = []
-    for price, orders in islice(
-        groupby(side_of_book(rows, side), key=lambda one: one.place.price_ueur), levels
-    ):
+    best = islice(side_of_book(rows, side), MAX_DEPTH_ORDERS)
+    for price, orders in islice(groupby(best, key=lambda one: one.place.price_ueur), levels):
         amounts = [one.left_uent for one in orders]
         found.append(Level(price, sum(amounts), len(amounts)))
     return found

@@ -16,7 +16,7 @@ from edge.journal import Journal
 from energy.transfer import CONTRACT as TRANSFER
 from tangle.address import address_of
 from tangle.codec import encode
-from tangle.contracts import by_name
+from tangle.contracts import Contracts, by_name
 from tangle.effects import Attached, Confirmed, Effect, Instant, PeerId
 from tangle.genesis import Allocation, Genesis, GenesisIdentity, Parameters, network_id
 from tangle.keys import SigningKey
@@ -67,17 +67,21 @@ GENESIS: Final = Genesis(
 )
 NETWORK: Final = network_id(GENESIS)
 NOTE: Final = Data("note", b"hello")
+CONTRACTS: Final = by_name(DEVICE, TRANSFER)
 
 
 class SmallNode:
     """Plays the runtime for one node and issues its milestones when told to."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, genesis: Genesis = GENESIS, contracts: Contracts = CONTRACTS
+    ) -> None:
         self.folder = folder
-        self.genesis = GENESIS
-        self.journal = Journal(folder, NETWORK)
-        self.journal.restore(GENESIS, GENESIS.parameters.reference_depth)
-        self.core = NodeCore(GENESIS, by_name(DEVICE, TRANSFER))
+        self.genesis = genesis
+        self.network = network_id(genesis)
+        self.journal = Journal(folder, self.network)
+        self.journal.restore(genesis, genesis.parameters.reference_depth)
+        self.core = NodeCore(genesis, contracts)
         self.clock_ms = START_MS
         self.known_peers: tuple[PeerView, ...] = (PEER,)
         self.told: Callable[[Effect], None] = lambda _effect: None
@@ -158,7 +162,9 @@ class SmallNode:
     ) -> Transaction:
         """Return an unsigned transaction over two parents of this moment."""
         parents = self.select_parents()
-        return Transaction(VERSION, NETWORK, parents, key.public, sequence, self.clock_ms, payload)
+        return Transaction(
+            VERSION, self.network, parents, key.public, sequence, self.clock_ms, payload
+        )
 
     def signed(self, payload: Payload = NOTE, key: SigningKey = ALICE, sequence: int = 0) -> bytes:
         """Return canonical bytes, worked, ready to submit."""
