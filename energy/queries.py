@@ -11,6 +11,7 @@ from typing import Final
 from typing_extensions import override
 
 from energy.bank import banker
+from energy.bills.rows import last_number
 from energy.ctt.rows import CttToken, token, tokens_of
 from energy.ctt.trading import price_ueur
 from energy.locked import locked, total, total_energy_wh
@@ -153,6 +154,7 @@ _OF_MEMBER: Final[Mapping[str, Callable[[RowReader, Address], Answer]]] = {
     "ent_locked": lambda rows, one: render(locked(rows, Token.ENT, one), ENT),
     "eeuro": lambda rows, one: render(balance(rows, Token.EEURO, one), EUR),
     "eeuro_locked": lambda rows, one: render(locked(rows, Token.EEURO, one), EUR),
+    "bills": lambda rows, one: str(last_number(rows, one)),
     "ctt": lambda rows, one: [str(number) for number in tokens_of(rows, one)],
 }
 

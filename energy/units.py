@@ -54,6 +54,9 @@ ENERGY: Final = Unit("energy", (("kWh", WH_PER_KWH), ("Wh", 1), ("MWh", 1_000_00
 PRICE: Final = Unit("price", (("EUR/ENT", UEUR_PER_EUR),), "EUR/ENT")
 """Base unit µEUR per ENT."""
 
+KWH_PRICE: Final = Unit("price of energy", (("EUR/kWh", UEUR_PER_EUR),), "EUR/kWh")
+"""Base unit µEUR per kWh."""
+
 RATE: Final = Unit("rate", (("", PPM),), "", gap="")
 """Base unit ppm; written as a plain decimal: 0.05."""
 

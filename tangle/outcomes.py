@@ -57,6 +57,8 @@ class Reason(StrEnum):
     NOT_ON_SALE = "NOT_ON_SALE"
     PRICE_MOVED = "PRICE_MOVED"
     NOT_CONFIRMED = "NOT_CONFIRMED"
+    BILL_NUMBER = "BILL_NUMBER"
+    UNKNOWN_BILL = "UNKNOWN_BILL"
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):

@@ -7,6 +7,7 @@ from typing import Final
 
 from access.device import CONTRACT as DEVICE
 from energy.bank import CONTRACT as BANK
+from energy.bills.contract import CONTRACT as BILL
 from energy.ctt.contract import CONTRACT as CTT
 from energy.governance.contract import CONTRACT as GOVERNANCE
 from energy.market.contract import CONTRACT as MARKET
@@ -36,7 +37,7 @@ from tangle.transaction import (
 from tangle.verification import Verified, parse
 from tangle.work import find_nonce, required_bits
 
-CONTRACTS: Final = by_name(TRANSFER, DEVICE, ENERGY, BANK, MARKET, CTT, GOVERNANCE)
+CONTRACTS: Final = by_name(TRANSFER, DEVICE, ENERGY, BANK, MARKET, CTT, BILL, GOVERNANCE)
 NO_WORK: Final = Parameters(work_per_byte=0)
 COINS_UEUR: Final = 1_000_000
 NOTE: Final = Data("test", b"")

@@ -35,6 +35,7 @@ from api.http.problems import problem_of
 from api.http.stream import StreamEvent
 from api.settings.config import KINDS
 from edge.frames import Body
+from energy.bills.contract import BillCall
 from energy.ctt.calls import CttCall
 from energy.governance.acts import Act, Vote
 from energy.market.contract import MarketCall
@@ -218,7 +219,8 @@ def test_states_reasons_and_tags_are_those_of_the_code() -> None:
     assert {str(reason) for reason in Reason} == {name for name in rows if name.isupper()} - {
         name for name, _, _ in _LIMIT.findall(text)
     }
-    for union in (Payload, Witness, Body, Transfer, Register, Vote, Act, MarketCall, CttCall):
+    calls = (Transfer, Register, Vote, Act, MarketCall, CttCall, BillCall)
+    for union in (Payload, Witness, Body, *calls):
         assert tags(union) <= rows
 
 

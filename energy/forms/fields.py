@@ -1,17 +1,22 @@
 """What a field of an operation may be, and how its text becomes the value of a call."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from energy.bills.days import parse_day
 from energy.parameters import parse_parameter
-from energy.units import DURATION, ENERGY, ENT, EUR, PRICE, RATE, Unit, parse
+from energy.units import DURATION, ENERGY, ENT, EUR, KWH_PRICE, PRICE, RATE, Unit, parse
 from tangle.address import Address
 from tangle.errors import InvalidError
+from tangle.hashing import HASH_SIZE
 from tangle.keys import PublicKey
 from tangle.transaction import TransactionId
 
 NOBODY: Final = "none"
+
+_HASH: Final = re.compile(f"[0-9a-f]{{{2 * HASH_SIZE}}}")
 
 T = TypeVar("T")
 
@@ -148,6 +153,26 @@ def key_list(value: object, known: Known) -> object:
     return tuple(sorted(known.key(_text(one)) for one in value))
 
 
+def day(value: object, _: Known) -> object:
+    """Read a local day."""
+    return parse_day(_text(value))
+
+
+def hash_of(value: object, _: Known) -> object:
+    """Read 32 bytes in hex."""
+    text = _text(value)
+    if not _HASH.fullmatch(text):
+        raise InvalidError(f"{text!r} is not {2 * HASH_SIZE} hex digits in lower case")
+    return bytes.fromhex(text)
+
+
+def hash_list(value: object, known: Known) -> object:
+    """Read a list of 32 bytes in hex."""
+    if not isinstance(value, list):
+        raise InvalidError(f"{value!r} is no list of {2 * HASH_SIZE} hex digits each")
+    return tuple(hash_of(one, known) for one in value)
+
+
 def parameter_value(name: str, value: object) -> int:
     """Read the value of a parameter, as that one is written."""
     return parse_parameter(name, _text(value))
@@ -157,6 +182,7 @@ ent: Final = quantity(ENT)
 eur: Final = quantity(EUR)
 energy: Final = quantity(ENERGY)
 price: Final = quantity(PRICE)
+kwh_price: Final = quantity(KWH_PRICE)
 rate: Final = quantity(RATE)
 
 _WRITTEN: Final[Mapping[Reader, tuple[str, str]]] = {

@@ -6,16 +6,23 @@ from typing import Any, Final
 
 from energy import bank
 from energy.bank import CONTRACT as BANK
+from energy.bills import contract as bill
+from energy.bills.contract import CONTRACT as BILL
+from energy.bills.tariffs import Tariff
 from energy.ctt import calls as ctt
 from energy.ctt.contract import CONTRACT as CTT
 from energy.forms.fields import (
     Field,
     Known,
+    day,
     energy,
     ent,
     eur,
+    hash_list,
+    hash_of,
     integer,
     key_list,
+    kwh_price,
     label,
     member,
     member_or_none,
@@ -78,6 +85,14 @@ def _ctt(call: type, *fields: Field, by: str | None = None) -> Form:
     return Form(call, fields, CTT, by)
 
 
+def _bill(call: Callable[..., Any], *fields: Field) -> Form:
+    return Form(call, fields, BILL)
+
+
+def _tariff(**fields: Any) -> bill.SetTariff:  # noqa: ANN401 # what the readers return
+    return bill.SetTariff(Tariff(**fields))
+
+
 _TO: Final = Field("to", "to", member)
 _MEMBER: Final = Field("member", "member", member)
 _UNIT: Final = Field("unit", "unit", member, role=METER)
@@ -85,6 +100,17 @@ _ENERGY: Final = Field("energy", "energy_wh", energy)
 _EUR: Final = Field("amount", "amount_ueur", eur)
 _REPORT: Final = Field("report", "report", integer, is_optional=True)
 _TOKEN: Final = Field("token", "token", integer)
+TARIFF: Final = (
+    Field("from", "from_day", day),
+    Field("residual", "residual_ueur", kwh_price),
+    Field("feed_in", "feed_in_ueur", kwh_price),
+    Field("delivery", "delivery_ueur", eur),
+    Field("rental", "rental_ueur", eur),
+    Field("tax", "tax_ppm", rate, is_optional=True),
+)
+"""How a tariff is written, in an operation and in a file."""
+
+_NUMBER: Final = Field("number", "number", integer)
 _METER: Final = Field("meter", "meter", member, role=METER)
 _ORDER: Final = (
     Field("amount", "amount_uent", ent),
@@ -155,6 +181,23 @@ FORMS: Final[Mapping[str, Form]] = {
     "ctt.sign_interruption": _ctt(ctt.SignInterruption, Field("limit", "limit_w", watts)),
     "ctt.recharge": _ctt(ctt.Recharge, _ENERGY, _REPORT, by=METER),
     "ctt.consume": _ctt(ctt.Consume, _ENERGY, _REPORT, by=METER),
+    "bill.tariff": _bill(
+        _tariff,
+        *TARIFF,
+    ),
+    "bill.issue": _bill(
+        bill.Issue,
+        Field("first_number", "first_number", integer),
+        Field("digests", "digests", hash_list),
+    ),
+    "bill.credit": _bill(
+        bill.Credit,
+        _NUMBER,
+        Field("digest", "digest", hash_of),
+        Field("credits", "credits", integer),
+    ),
+    "bill.pay": _bill(bill.Pay, Field("issuer", "issuer", member), _NUMBER, _EUR),
+    "bill.refund": _bill(bill.Refund, _NUMBER, _TO, _EUR),
 }
 """By name; votes have a table of their own."""
 

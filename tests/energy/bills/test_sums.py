@@ -1,0 +1,132 @@
+from collections.abc import Sequence
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from energy.bills.days import day_starts, parse_day, stretch
+from energy.bills.files import parse_sums, sums_csv
+from energy.bills.sums import DaySum, SlotSum, missing_days, sum_days, verify_sums
+from tangle.errors import InvalidError
+from tangle.transaction import MAX_INTEGER
+
+SLOT_MS = 15 * 60_000
+ATHENS = ZoneInfo("Europe/Athens")
+WEEK = stretch("2026-10-22", "2026-10-28")
+DAY = parse_day("2026-11-01")
+energies = st.integers(0, 10**9)
+
+
+def slots_of(first: str, last: str) -> list[SlotSum]:
+    starts = day_starts(stretch(first, last), ATHENS)
+    return [
+        SlotSum(at, at % 7, 0, at % 5, at % 3, at % 2, is_estimated=False)
+        for at in range(starts[0], starts[-1], SLOT_MS)
+    ]
+
+
+def test_slots_count_for_the_local_day_in_which_they_start() -> None:
+    ones = [
+        SlotSum(slot.start_ms, 1, 0, 0, 0, 0, is_estimated=False)
+        for slot in slots_of("2026-10-22", "2026-10-28")
+    ]
+
+    sums = sum_days(ones, day_starts(WEEK, ATHENS), WEEK.first_day, "storage")
+
+    assert [one.from_storage_wh for one in sums] == [96, 96, 96, 100, 96, 96, 96]
+    assert [one.day for one in sums] == list(WEEK.days)
+
+
+def test_slots_outside_the_days_are_left_out_and_order_says_nothing() -> None:
+    slots = slots_of("2026-10-20", "2026-10-30")
+    inside = slots_of("2026-10-22", "2026-10-28")
+    starts = day_starts(WEEK, ATHENS)
+
+    sums = sum_days(reversed(slots), starts, WEEK.first_day, "storage")
+
+    assert sums == sum_days(inside, starts, WEEK.first_day, "storage")
+    assert sum(one.from_storage_wh for one in sums) == sum(one.from_storage_wh for one in inside)
+
+
+def test_a_day_with_one_estimated_slot_is_estimated() -> None:
+    first, *rest = slots_of("2026-10-22", "2026-10-23")
+    slots = [first._replace(is_estimated=True), *rest]
+
+    sums = sum_days(slots, day_starts(WEEK, ATHENS), WEEK.first_day, "storage")
+
+    assert [one.is_estimated for one in sums] == [True, False]
+
+
+def test_days_without_a_slot_are_missing_and_not_0() -> None:
+    slots = slots_of("2026-10-22", "2026-10-26")
+
+    sums = sum_days(slots, day_starts(WEEK, ATHENS), WEEK.first_day, "storage")
+
+    assert missing_days(sums, WEEK) == list(WEEK.days)[5:]
+
+
+@pytest.mark.parametrize(
+    ("sums", "why"),
+    [
+        ([DaySum(2, "grid"), DaySum(1, "grid")], "must ascend"),
+        ([DaySum(1, "grid"), DaySum(1, "grid")], "each pair once"),
+        ([DaySum(1, "grid", from_storage_wh=1)], "regime grid"),
+        ([DaySum(1, "grid", from_ctt_wh=1)], "regime grid"),
+        ([DaySum(1, "grid", charged_wh=1)], "regime grid"),
+        ([DaySum(1, "storage", from_ctt_wh=1)], "regime storage"),
+        ([DaySum(1, "ctt", from_storage_wh=1)], "regime ctt"),
+        ([DaySum(1, "grid", from_grid_wh=MAX_INTEGER, feed_in_wh=1)], "at most"),
+    ],
+)
+def test_sums_that_break_a_rule_are_refused(sums: Sequence[DaySum], why: str) -> None:
+    with pytest.raises(InvalidError, match=why):
+        verify_sums(sums)
+
+
+def test_a_change_of_regime_within_a_day_is_two_sums() -> None:
+    verify_sums([DaySum(1, "ctt", from_ctt_wh=1), DaySum(1, "storage", from_storage_wh=1)])
+
+
+@given(
+    st.lists(
+        st.tuples(energies, energies, energies, st.booleans(), st.none() | energies), max_size=9
+    )
+)
+def test_sums_are_read_back_as_they_are_written(
+    days: list[tuple[int, int, int, bool, int | None]],
+) -> None:
+    sums = [
+        DaySum(at, "storage", one, 0, two, three, 0, is_estimated=flag, load_wh=load)
+        for at, (one, two, three, flag, load) in enumerate(days)
+    ]
+
+    assert parse_sums(sums_csv(sums)) == sums
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "day and regime are needed"),
+        ("day\n", "day and regime are needed"),
+        ("day,regime,extra\n", "columns"),
+        ("day,regime,day\n", "each once"),
+        ("day,regime\n2026-11-01\n", "1 cells under 2 columns"),
+        ("day,regime\nyesterday,grid\n", "line 1, day"),
+        ("day,regime\n2026-11-01,solar\n", "none of storage, ctt, grid"),
+        ("day,regime,from_grid_wh\n2026-11-01,grid,-1\n", "no whole number"),
+        ("day,regime,from_grid_wh\n2026-11-01,grid,1.5\n", "no whole number"),
+        ("day,regime,from_grid_wh\n2026-11-01,grid,\n", "no whole number"),
+        (f"day,regime,from_grid_wh\n2026-11-01,grid,{MAX_INTEGER + 1}\n", "at most"),
+        ("day,regime,is_estimated\n2026-11-01,grid,yes\n", "neither true nor false"),
+        ("day,regime\n2026-11-01,grid\n2026-11-01,grid\n", "each pair once"),
+        ("day,regime\n" + "2026-11-01,grid\n" * 100_001, "at most 100000"),
+    ],
+)
+def test_a_table_that_breaks_a_rule_is_refused(text: str, why: str) -> None:
+    with pytest.raises(InvalidError, match=why):
+        parse_sums(text)
+
+
+def test_columns_that_are_not_there_are_0_or_unknown() -> None:
+    assert parse_sums("day,regime\n2026-11-01,grid\n") == [DaySum(DAY, "grid")]
