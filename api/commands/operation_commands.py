@@ -253,9 +253,9 @@ def add_operations(app: typer.Typer, votes: typer.Typer) -> Mapping[str, typer.T
     groups = {name: typer_app(text) for name, text in GROUPS.items()}
     for do, form in FORMS.items():
         noun, _, verb = do.partition(".")
-        if noun == "transfer":
-            continue  # `wallet send`
         noun, verb = ("session", _SESSIONS[do]) if do in _SESSIONS else (noun, verb)
+        if noun not in groups:
+            continue  # it has commands of its own, as `wallet send`
         help_text = _help(form.call.__doc__, f"{noun} {verb}", form.fields)
         command = _command(f"{noun} {verb}", form.fields, help_text, do)
         add_command(groups[noun], verb.replace("_", "-"), command)
