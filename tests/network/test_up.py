@@ -103,9 +103,9 @@ def test_a_run_ends_with_every_reading_confirmed_on_every_node(tmp_path: Path) -
 
 
 def test_a_second_run_goes_on_from_the_same_data(tmp_path: Path) -> None:
-    with up(tmp_path / "net", "--for", "12", "--homes", "2") as process:
+    with up(tmp_path / "net", "--for", "20", "--homes", "2") as process:
         first = result(process)
-    with up(tmp_path / "net", "--for", "12") as process:
+    with up(tmp_path / "net", "--for", "20") as process:
         second = result(process)
 
     verify_all_confirmed(second)

@@ -89,3 +89,4 @@ class Equivocation:
             if had_second:
                 node.lose_disk(genesis)
                 world.watch.begin(node.number, genesis.milestone_id)
+                world.forgot(node)

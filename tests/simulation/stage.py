@@ -218,6 +218,9 @@ class Stage(Network):
         if self._is_act(tx.tx_id):
             node.promoter.watch(tx.tx_id, node.core.confirmed_index)
 
+    def forgot(self, node: SimulatedNode) -> None:
+        """A node begins anew without its journal: people offer it again what it took in."""
+
     def _parents(self, node: SimulatedNode) -> tuple[TransactionId, ...]:
         select = self.rng.choice((select_weighted_walk, select_uniform))
         return select(self._view(node), self.rng, 2).parents

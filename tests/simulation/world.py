@@ -45,6 +45,8 @@ class World(Stage):
         """Readings that each edge node has committed to, by number of the node."""
         self.open: dict[TransactionId, tuple[int, SigningKey, Verified]] = {}
         """What honest people wait for, with the node that took it in and the key."""
+        self.taken: dict[TransactionId, tuple[int, SigningKey, Verified]] = {}
+        """The same of all that was ever taken in."""
         self.repeated = 0
         super().__init__(seed, nodes, issue_ms, weather, core_of, interval_ms)
 
@@ -112,7 +114,12 @@ class World(Stage):
     @override
     def _acknowledged(self, node: SimulatedNode, key: SigningKey, tx: Verified) -> None:
         super()._acknowledged(node, key, tx)
-        self.open[tx.tx_id] = node.number, key, tx
+        self.open[tx.tx_id] = self.taken[tx.tx_id] = node.number, key, tx
+
+    @override
+    def forgot(self, node: SimulatedNode) -> None:
+        """Look again after all that a node took in: it may be settled nowhere else."""
+        self.open.update((tx_id, one) for tx_id, one in self.taken.items() if one[0] == node.number)
 
     def _repeat(self) -> None:
         self.at(REPEAT_MS, self._repeat)
@@ -128,6 +135,9 @@ class World(Stage):
                 now_ms = self._instant(node).wall_ms
                 parents = self._parents(node)
                 again = self.make.transaction(key, fields.sequence, parents, fields.payload, now_ms)
-                if self._submit(node, key, again):
-                    del self.open[tx_id]
-                    self.repeated += 1
+                self._submit(node, key, again, partial(self._repeated, tx_id))
+
+    def _repeated(self, tx_id: TransactionId) -> None:
+        """Somebody was told that what expired is taken in anew."""
+        del self.open[tx_id]
+        self.repeated += 1
