@@ -348,3 +348,15 @@ def test_a_meter_whose_register_names_another_owner_is_not_yours() -> None:
 
     assert world.call(ALICE, Register(address(owned))) is Reason.NOT_YOURS
     assert world.call(BOB, Register(address(owned))) is None
+
+
+@pytest.mark.parametrize("call", [Recharge(1, MAX_INTEGER), Consume(1, MAX_INTEGER)])
+def test_the_last_report_number_there_is_never_leaves_a_row_that_no_node_can_read(
+    call: Recharge | Consume,
+) -> None:
+    world = after([(ALICE, BuyEmpty(1))])
+
+    assert world.call(METER, call) is Reason.OUT_OF_RANGE
+
+    after([(METER, Recharge(1, MAX_INTEGER - 1))], world)
+    assert world.call(METER, Consume(1, None)) is Reason.OUT_OF_RANGE
