@@ -23,6 +23,7 @@ from tangle.codec import encode
 from tangle.contracts import Changed, Context
 from tangle.outcomes import Event, Reason
 from tangle.rows import Draft, RowReader
+from tangle.transaction import MAX_INTEGER
 
 
 def price_ueur(one: CttToken, sale: Sale) -> int:
@@ -39,7 +40,7 @@ def buy_empty(rows: RowReader, call: BuyEmpty, context: Context) -> Changed | Re
     if held is None or held.made + call.count > held.max_tokens:
         return Reason.SUPPLY_CAP
     draft = Draft(rows)
-    cost_ueur = call.count * held.price_ueur
+    cost_ueur = 0 if context.address == held.admin else call.count * held.price_ueur
     if not _pay(draft, context.address, Address(held.admin), cost_ueur):
         return Reason.INSUFFICIENT_EEURO
     empty = encode(CttToken(context.address, held.capacity_wh, 0, None, None))
@@ -61,16 +62,22 @@ def buy_empty(rows: RowReader, call: BuyEmpty, context: Context) -> Changed | Re
 
 
 def set_on_sale(rows: RowReader, call: SetOnSale, context: Context) -> Changed | Reason:
-    """`NOT_YOURS`, or `ON_SALE` already: withdraw it first, so that no price moves in silence."""
+    """`NOT_YOURS`, or `ON_SALE` already: withdraw it first, so that no price moves in silence.
+
+    `OUT_OF_RANGE` if token and energy together cost more than any amount there is.
+    """
     one = token(rows, call.token)
     if one is None or one.owner != context.address:
         return Reason.NOT_YOURS
     if one.sale is not None:
         return Reason.ON_SALE
     sale = Sale(call.token_price_ueur, call.energy_price_ueur)
+    asked_ueur = price_ueur(one, sale)
+    if asked_ueur > MAX_INTEGER:
+        return Reason.OUT_OF_RANGE
     event = Event(
         "ctt.on_sale",
-        (("owner", context.address), ("token", call.token), ("price_ueur", price_ueur(one, sale))),
+        (("owner", context.address), ("token", call.token), ("price_ueur", asked_ueur)),
     )
     return _sale_changed(rows, call.token, one, sale, event)
 

@@ -360,3 +360,20 @@ def test_the_last_report_number_there_is_never_leaves_a_row_that_no_node_can_rea
 
     after([(METER, Recharge(1, MAX_INTEGER - 1))], world)
     assert world.call(METER, Consume(1, None)) is Reason.OUT_OF_RANGE
+
+
+def test_a_price_beyond_every_amount_is_no_price() -> None:
+    world = after([(ALICE, BuyEmpty(1)), (METER, Recharge(6 * KWH, None))])
+
+    assert world.call(ALICE, SetOnSale(0, 0, MAX_INTEGER)) is Reason.OUT_OF_RANGE
+    assert world.call(ALICE, SetOnSale(0, MAX_INTEGER, 1)) is Reason.OUT_OF_RANGE
+    assert world.call(ALICE, SetOnSale(0, MAX_INTEGER, 0)) is None
+    assert world.said("price_ueur") == MAX_INTEGER
+
+
+def test_an_admin_reports_no_payment_to_itself_however_dear_its_tokens() -> None:
+    world = empty_world()
+    create = Create(address(ADMIN), address(OPERATOR), 10, 10 * KWH, MAX_INTEGER)
+    after([(VOTER, create), (ADMIN, BuyEmpty(3))], world)
+
+    assert world.said("paid_ueur") == 0
