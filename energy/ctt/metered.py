@@ -34,7 +34,8 @@ def recharge(rows: RowReader, call: Recharge, context: Context) -> Changed | Rea
     Returns:
         The changed rows, with the amount that fits nowhere in the event (`refused_wh`); or
         `NOT_CONFIRMED`, `DUPLICATE_REPORT`, `TOO_SMALL`, `CAPACITY` if nothing fits at all,
-        `OUT_OF_RANGE` for the last report number there is.
+        `OUT_OF_RANGE` for more energy than the ledger can count, and for the last report number
+        there is.
     """
     meter = _reporter(rows, call, context)
     if isinstance(meter, Reason):
@@ -44,7 +45,8 @@ def recharge(rows: RowReader, call: Recharge, context: Context) -> Changed | Rea
     if left_wh == call.energy_wh:
         return Reason.CAPACITY
     _count_report(draft, context.address, meter, call.report)
-    change_available(draft, prosumer, call.energy_wh - left_wh)
+    if not change_available(draft, prosumer, call.energy_wh - left_wh):
+        return Reason.OUT_OF_RANGE
     event = Event(
         "ctt.recharged",
         (

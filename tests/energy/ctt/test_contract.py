@@ -27,6 +27,7 @@ from energy.ctt.rows import (
     CttToken,
     account,
     account_key,
+    account_row,
     collection,
     decode_account,
     decode_ctt_row,
@@ -377,3 +378,21 @@ def test_an_admin_reports_no_payment_to_itself_however_dear_its_tokens() -> None
     after([(VOTER, create), (ADMIN, BuyEmpty(3))], world)
 
     assert world.said("paid_ueur") == 0
+
+
+def test_more_energy_than_the_ledger_can_count_is_on_nobodys_tokens() -> None:
+    world = after([(ALICE, BuyEmpty(3)), (METER, Recharge(25 * KWH, None))])
+    after([(ALICE, Transfer(0, address(BOB))), (ALICE, Transfer(1, address(BOB)))], world)
+    after([(ALICE, BuyEmpty(1)), (BOB, SetOnSale(1, 0, 0))], world)
+    after([(ALICE, SetOnSale(2, 0, 0))], world)
+    full = account_row(Account(available_wh=MAX_INTEGER))
+    world.rows.put({account_key(address(ALICE)): full})
+
+    refused = [
+        world.call(METER, Recharge(1, None)),
+        world.call(ALICE, WithdrawSale(2)),
+        world.call(ALICE, Buy(1, 0)),
+        world.call(BOB, Transfer(0, address(ALICE))),
+    ]
+
+    assert refused == [Reason.OUT_OF_RANGE] * 4
