@@ -33,7 +33,9 @@ def recharge(rows: RowReader, call: Recharge, context: Context) -> Changed | Rea
 
     Returns:
         The changed rows, with the amount that fits nowhere in the event (`refused_wh`); or
-        `NOT_CONFIRMED`, `DUPLICATE_REPORT`, `TOO_SMALL`, `CAPACITY` if nothing fits at all.
+        `NOT_CONFIRMED`, `DUPLICATE_REPORT`, `TOO_SMALL`, `CAPACITY` if nothing fits at all,
+        `OUT_OF_RANGE` for more energy than the ledger can count, and for the last report number
+        there is.
     """
     meter = _reporter(rows, call, context)
     if isinstance(meter, Reason):
@@ -43,7 +45,8 @@ def recharge(rows: RowReader, call: Recharge, context: Context) -> Changed | Rea
     if left_wh == call.energy_wh:
         return Reason.CAPACITY
     _count_report(draft, context.address, meter, call.report)
-    change_available(draft, prosumer, call.energy_wh - left_wh)
+    if not change_available(draft, prosumer, call.energy_wh - left_wh):
+        return Reason.OUT_OF_RANGE
     event = Event(
         "ctt.recharged",
         (
@@ -60,7 +63,8 @@ def consume(rows: RowReader, call: Consume, context: Context) -> Changed | Reaso
 
     Returns:
         The changed rows; or `NOT_CONFIRMED`, `DUPLICATE_REPORT`, `TOO_SMALL`, `OUT_OF_RANGE`
-        if what is uncovered in all would leave the range of integers.
+        if what is uncovered in all would leave the range of integers, and for the last report
+        number there is.
     """
     meter = _reporter(rows, call, context)
     if isinstance(meter, Reason):
@@ -91,13 +95,20 @@ def _reporter(rows: RowReader, call: Recharge | Consume, context: Context) -> Ct
     meter = ctt_meter(rows, context.address)
     if meter is None:
         return Reason.NOT_CONFIRMED
-    if call.report is not None and call.report < meter.next_report:
+    number = _number(meter, call.report)
+    if number < meter.next_report:
         return Reason.DUPLICATE_REPORT
+    if number >= MAX_INTEGER:  # the next one would no longer be a `Counter`
+        return Reason.OUT_OF_RANGE
     return meter if call.energy_wh else Reason.TOO_SMALL
 
 
+def _number(meter: CttMeter, report: int | None) -> int:
+    return meter.next_report if report is None else report
+
+
 def _count_report(draft: Draft, address: Address, meter: CttMeter, report: int | None) -> None:
-    number = meter.next_report if report is None else report
+    number = _number(meter, report)
     draft.put({meter_key(address): encode(CttMeter(meter.prosumer, number + 1))})
 
 

@@ -23,6 +23,7 @@ from tangle.codec import encode
 from tangle.contracts import Changed, Context
 from tangle.outcomes import Event, Reason
 from tangle.rows import Draft, RowReader
+from tangle.transaction import MAX_INTEGER
 
 
 def price_ueur(one: CttToken, sale: Sale) -> int:
@@ -39,7 +40,7 @@ def buy_empty(rows: RowReader, call: BuyEmpty, context: Context) -> Changed | Re
     if held is None or held.made + call.count > held.max_tokens:
         return Reason.SUPPLY_CAP
     draft = Draft(rows)
-    cost_ueur = call.count * held.price_ueur
+    cost_ueur = 0 if context.address == held.admin else call.count * held.price_ueur
     if not _pay(draft, context.address, Address(held.admin), cost_ueur):
         return Reason.INSUFFICIENT_EEURO
     empty = encode(CttToken(context.address, held.capacity_wh, 0, None, None))
@@ -61,22 +62,28 @@ def buy_empty(rows: RowReader, call: BuyEmpty, context: Context) -> Changed | Re
 
 
 def set_on_sale(rows: RowReader, call: SetOnSale, context: Context) -> Changed | Reason:
-    """`NOT_YOURS`, or `ON_SALE` already: withdraw it first, so that no price moves in silence."""
+    """`NOT_YOURS`, or `ON_SALE` already: withdraw it first, so that no price moves in silence.
+
+    `OUT_OF_RANGE` if token and energy together cost more than any amount there is.
+    """
     one = token(rows, call.token)
     if one is None or one.owner != context.address:
         return Reason.NOT_YOURS
     if one.sale is not None:
         return Reason.ON_SALE
     sale = Sale(call.token_price_ueur, call.energy_price_ueur)
+    asked_ueur = price_ueur(one, sale)
+    if asked_ueur > MAX_INTEGER:
+        return Reason.OUT_OF_RANGE
     event = Event(
         "ctt.on_sale",
-        (("owner", context.address), ("token", call.token), ("price_ueur", price_ueur(one, sale))),
+        (("owner", context.address), ("token", call.token), ("price_ueur", asked_ueur)),
     )
     return _sale_changed(rows, call.token, one, sale, event)
 
 
 def withdraw_sale(rows: RowReader, call: WithdrawSale, context: Context) -> Changed | Reason:
-    """`NOT_YOURS`, or `NOT_ON_SALE`."""
+    """`NOT_YOURS`, or `NOT_ON_SALE`; `OUT_OF_RANGE` as `buy`."""
     one = token(rows, call.token)
     if one is None or one.owner != context.address:
         return Reason.NOT_YOURS
@@ -87,7 +94,10 @@ def withdraw_sale(rows: RowReader, call: WithdrawSale, context: Context) -> Chan
 
 
 def buy(rows: RowReader, call: Buy, context: Context) -> Changed | Reason:
-    """`NOT_ON_SALE`, `SELF`, `PRICE_MOVED` above the buyer's maximum, `INSUFFICIENT_EEURO`."""
+    """`NOT_ON_SALE`, `SELF`, `PRICE_MOVED` above the buyer's maximum, `INSUFFICIENT_EEURO`.
+
+    `OUT_OF_RANGE` if the new owner has more energy then than the ledger can count.
+    """
     one = token(rows, call.token)
     if one is None or one.sale is None:
         return Reason.NOT_ON_SALE
@@ -99,7 +109,8 @@ def buy(rows: RowReader, call: Buy, context: Context) -> Changed | Reason:
     draft, seller = Draft(rows), Address(one.owner)
     if not _pay(draft, context.address, seller, cost_ueur):
         return Reason.INSUFFICIENT_EEURO
-    _hand_over(draft, call.token, one, context.address)
+    if not _hand_over(draft, call.token, one, context.address):
+        return Reason.OUT_OF_RANGE
     event = Event(
         "ctt.sold",
         (
@@ -114,7 +125,7 @@ def buy(rows: RowReader, call: Buy, context: Context) -> Changed | Reason:
 
 
 def transfer(rows: RowReader, call: Transfer, context: Context) -> Changed | Reason:
-    """`NOT_YOURS` but for the owner and who is approved, `ON_SALE`, `SELF`."""
+    """`NOT_YOURS` but for the owner and who is approved, `ON_SALE`, `SELF`, `OUT_OF_RANGE`."""
     one = token(rows, call.token)
     if one is None or context.address not in (one.owner, one.approved):
         return Reason.NOT_YOURS
@@ -123,7 +134,8 @@ def transfer(rows: RowReader, call: Transfer, context: Context) -> Changed | Rea
     if call.to == one.owner:
         return Reason.SELF
     draft = Draft(rows)
-    _hand_over(draft, call.token, one, Address(call.to))
+    if not _hand_over(draft, call.token, one, Address(call.to)):
+        return Reason.OUT_OF_RANGE
     event = Event("ctt.moved", (("token", call.token), ("from", one.owner), ("to", call.to)))
     return Changed(draft.changes, (event,))
 
@@ -150,31 +162,43 @@ def _pay(draft: Draft, payer: Address, recipient: Address, amount_ueur: int) -> 
     return True
 
 
-def _hand_over(draft: Draft, number: int, one: CttToken, to: Address) -> None:
-    """Change the owner: off sale, nobody approved, and the energy on board counts for the new."""
+def _hand_over(draft: Draft, number: int, one: CttToken, to: Address) -> bool:
+    """Change the owner: off sale, nobody approved, and the energy on board counts for the new.
+
+    `False` if that has more energy then than the ledger can count.
+    """
     former = Address(one.owner)
     if one.sale is None:
         change_available(draft, former, -one.energy_wh)
     after = CttToken(to, one.capacity_wh, one.energy_wh, None, None)
     draft.put({token_key(number): encode(after), held_key(former, number): None})
     draft.put(dict([held_row(to, number)]))
-    change_available(draft, to, one.energy_wh)
+    return change_available(draft, to, one.energy_wh)
 
 
 def _sale_changed(
     rows: RowReader, number: int, one: CttToken, sale: Sale | None, event: Event
-) -> Changed:
+) -> Changed | Reason:
     draft = Draft(rows)
-    change_available(draft, Address(one.owner), one.energy_wh if sale is None else -one.energy_wh)
+    change_wh = one.energy_wh if sale is None else -one.energy_wh
+    if not change_available(draft, Address(one.owner), change_wh):
+        return Reason.OUT_OF_RANGE
     draft.put({token_key(number): encode(msgspec.structs.replace(one, sale=sale))})
     return Changed(draft.changes, (event,))
 
 
-def change_available(draft: Draft, owner: Address, change_wh: int) -> None:
-    """Count energy that came to an owner's tokens not on sale (positive) or left them."""
+def change_available(draft: Draft, owner: Address, change_wh: int) -> bool:
+    """Count energy that came to an owner's tokens not on sale (positive) or left them.
+
+    Returns:
+        `False` beyond the range of integers; the operation is refused then.
+    """
     if not change_wh:
-        return
+        return True
     held = account(draft, owner)
     after = msgspec.structs.replace(held, available_wh=held.available_wh + change_wh)
     assert after.available_wh >= 0, f"{owner.hex()} has {after.available_wh} Wh on tokens"
+    if after.available_wh > MAX_INTEGER:
+        return False
     draft.put({account_key(owner): account_row(after)})
+    return True

@@ -27,6 +27,7 @@ from energy.ctt.rows import (
     CttToken,
     account,
     account_key,
+    account_row,
     collection,
     decode_account,
     decode_ctt_row,
@@ -348,3 +349,50 @@ def test_a_meter_whose_register_names_another_owner_is_not_yours() -> None:
 
     assert world.call(ALICE, Register(address(owned))) is Reason.NOT_YOURS
     assert world.call(BOB, Register(address(owned))) is None
+
+
+@pytest.mark.parametrize("call", [Recharge(1, MAX_INTEGER), Consume(1, MAX_INTEGER)])
+def test_the_last_report_number_there_is_never_leaves_a_row_that_no_node_can_read(
+    call: Recharge | Consume,
+) -> None:
+    world = after([(ALICE, BuyEmpty(1))])
+
+    assert world.call(METER, call) is Reason.OUT_OF_RANGE
+
+    after([(METER, Recharge(1, MAX_INTEGER - 1))], world)
+    assert world.call(METER, Consume(1, None)) is Reason.OUT_OF_RANGE
+
+
+def test_a_price_beyond_every_amount_is_no_price() -> None:
+    world = after([(ALICE, BuyEmpty(1)), (METER, Recharge(6 * KWH, None))])
+
+    assert world.call(ALICE, SetOnSale(0, 0, MAX_INTEGER)) is Reason.OUT_OF_RANGE
+    assert world.call(ALICE, SetOnSale(0, MAX_INTEGER, 1)) is Reason.OUT_OF_RANGE
+    assert world.call(ALICE, SetOnSale(0, MAX_INTEGER, 0)) is None
+    assert world.said("price_ueur") == MAX_INTEGER
+
+
+def test_an_admin_reports_no_payment_to_itself_however_dear_its_tokens() -> None:
+    world = empty_world()
+    create = Create(address(ADMIN), address(OPERATOR), 10, 10 * KWH, MAX_INTEGER)
+    after([(VOTER, create), (ADMIN, BuyEmpty(3))], world)
+
+    assert world.said("paid_ueur") == 0
+
+
+def test_more_energy_than_the_ledger_can_count_is_on_nobodys_tokens() -> None:
+    world = after([(ALICE, BuyEmpty(3)), (METER, Recharge(25 * KWH, None))])
+    after([(ALICE, Transfer(0, address(BOB))), (ALICE, Transfer(1, address(BOB)))], world)
+    after([(ALICE, BuyEmpty(1)), (BOB, SetOnSale(1, 0, 0))], world)
+    after([(ALICE, SetOnSale(2, 0, 0))], world)
+    full = account_row(Account(available_wh=MAX_INTEGER))
+    world.rows.put({account_key(address(ALICE)): full})
+
+    refused = [
+        world.call(METER, Recharge(1, None)),
+        world.call(ALICE, WithdrawSale(2)),
+        world.call(ALICE, Buy(1, 0)),
+        world.call(BOB, Transfer(0, address(ALICE))),
+    ]
+
+    assert refused == [Reason.OUT_OF_RANGE] * 4
