@@ -54,7 +54,10 @@ def run(
     """
     with ending(as_json=as_json):
         parsed = _parsed(scenario)
-        report = _run_live(parsed, data_dir) if live else run_scenario(parsed, CONTRACTS)
+        try:
+            report = _run_live(parsed, data_dir) if live else run_scenario(parsed, CONTRACTS)
+        except InvalidError as error:  # a step that is no operation: a fault of the file
+            raise _unusable(scenario, str(error)) from error
         if as_json:
             put_json(asdict(report))
         else:

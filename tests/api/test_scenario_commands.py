@@ -64,6 +64,8 @@ def test_the_first_difference_is_printed_with_what_was_found(tmp_path: Path) -> 
         (None, "No such file"),
         (b"\xff", "codec can't decode"),
         (SMALL.replace('"small"', "1").encode(), "name: 1 must be written as text"),
+        (SMALL.replace('"2 EUR"', '"2 ENT"', 1).encode(), "step 1, transfer.eeuro: amount"),
+        (SMALL.replace("B.eeuro", "C.eeuro").encode(), "nobody is named 'C'"),
         (b"x" * (2**20 + 1), "more than 1048576 bytes"),
     ],
 )
