@@ -22,6 +22,7 @@ from api.node.coordinating import TAKE_OVER, Coordinating, announce, read_lock
 from api.node.cosigning import CoSigning
 from api.node.metrics import Queue, Stand
 from api.node.node_service import NodeApi, NodeCard
+from api.node.settling import settling_of
 from api.settings.genesis_file import load_genesis
 from api.settings.private_files import create_folder
 from api.settings.records import (
@@ -273,8 +274,12 @@ def _begun(ground: _Ground) -> _Life:
     answers.watch_joining(joiner.state)
     server = SnapshotServer(genesis, data_dir, ground.mesh, wall_ms)
     executor.listen_snapshots(server.hear)
+    services: tuple[Service, ...] = (http, keeper.run, server.run)
+    settling = settling_of(config, node, _rng())
+    if settling is not None:
+        services = (*services, settling.run)
     _settle()
-    return _Life(node, answers, (http, keeper.run, server.run), keeper, joiner)
+    return _Life(node, answers, services, keeper, joiner)
 
 
 def join_settings(config: NodeConfig) -> JoinSettings:

@@ -31,6 +31,7 @@ from edge.records import (
     decode_rotation,
 )
 from edge.rotations import names_below
+from edge.settled import Settled
 from edge.spans import Spans
 from edge.storage import Storage, Value
 from edge.sums import Row, verified
@@ -40,7 +41,7 @@ from tangle.anchors import Rotation
 from tangle.effects import Halted
 from tangle.errors import DamagedStoreError, ForeignStoreError, MalformedBytesError
 from tangle.genesis import Genesis, entry_points
-from tangle.keys import PublicKey
+from tangle.keys import PublicKey, SigningKey
 from tangle.outcomes import Applied
 from tangle.ranges import ReadingRanges
 from tangle.restored import Restored, StoredVertex
@@ -69,6 +70,10 @@ class Journal:
         self._storage = Storage(folder, network)
         self.leaving = Leaving(self._storage)
         self.history = History(self._storage)
+
+    def settled(self, key: SigningKey) -> Settled:
+        """Return the settlements in this journal, sealed with the node's `key`."""
+        return Settled(self._storage, key)
 
     def __enter__(self) -> Self:
         return self

@@ -31,8 +31,9 @@ _FOLDER: Final = "salvage.part"
 _STEP: Final = 10_000
 """Readings in one commit."""
 
-_KEPT_META: Final = ("halted", "review/")
-"""Why confirmation stopped, and what was decided: a damaged disk must not forget that."""
+_KEPT_META: Final = ("halted", "review/", "settlement/")
+"""Why confirmation stopped, what was decided, and what is settled: a damaged disk must not forget
+that."""
 
 
 @dataclass(frozen=True, slots=True)

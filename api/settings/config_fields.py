@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
@@ -17,6 +18,9 @@ MIN_PRUNING_DEPTH: Final = 20
 MAX_PRUNING_DEPTH: Final = 10**9
 MAX_READINGS_HOURS: Final = 10**6
 """A century."""
+MAX_PATIENCE_MINUTES: Final = 31 * 24 * 60
+"""Readings that are a month late are counted with those that are in time."""
+
 MAX_PATH_SIZE: Final = 4_096
 """What Linux takes for a path."""
 
@@ -54,6 +58,14 @@ def _absolute(value: Path, info: ValidationInfo[Any]) -> Path:
     return (folder / value.expanduser()).absolute()
 
 
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, OSError, ValueError) as error:
+        raise ValueError("must be the name of a time zone, such as Europe/Athens") from error
+    return value
+
+
 def _pruning_depth(value: int) -> int:
     if value != 0 and not MIN_PRUNING_DEPTH <= value <= MAX_PRUNING_DEPTH:
         raise ValueError(f"must be 0, or from {MIN_PRUNING_DEPTH} to {MAX_PRUNING_DEPTH}")
@@ -86,6 +98,11 @@ IntervalMs = Annotated[int, Field(ge=10, le=3_600_000)]
 NonNegative = Annotated[int, Field(ge=0, le=2**31)]
 
 JournalBytes = Annotated[int, Field(ge=0, le=2**63 - 1)]
+
+PatienceMinutes = Annotated[int, Field(ge=0, le=MAX_PATIENCE_MINUTES)]
+
+Zone = Annotated[str, Field(max_length=64), AfterValidator(_zone)]
+"""A name of the time zone data."""
 
 ReadingsHours = Annotated[int, Field(ge=0, le=MAX_READINGS_HOURS)]
 PruningDepth = Annotated[int, AfterValidator(_pruning_depth)]

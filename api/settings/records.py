@@ -18,11 +18,13 @@ from api.settings.config_fields import (
     JournalBytes,
     KeyBytes,
     NonNegative,
+    PatienceMinutes,
     Port,
     PruningDepth,
     ReadingsHours,
     Seed,
     SignatureBytes,
+    Zone,
 )
 
 LOOPBACK: Final = "127.0.0.1"
@@ -158,6 +160,43 @@ class Enrolment:
 
 
 @dataclass(frozen=True, slots=True)
+class UnitSettlement:
+    """One of `settlement.units`: a storage unit that this node settles."""
+
+    unit: AddressBytes
+    meter: AddressBytes
+    """The device, homed here, whose registers are the unit's."""
+
+    key_file: AbsolutePath
+    """The key that the unit delegates to, perhaps the node's own; or the unit's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """One of `settlement.replacements`: a meter that was put in place of another."""
+
+    meter: AddressBytes
+    replaces: AddressBytes
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """Section `settlement`: of a node that settles the homes whose meters are homed there."""
+
+    zone: Zone = "UTC"
+    """Whose midnights part the days."""
+
+    patience_minutes: PatienceMinutes = 60
+    """Ledger time that a period waits for missing readings once it is over."""
+
+    pv_meters: tuple[AddressBytes, ...] = ()
+    """Behind their homes' grid meters: what they count as export is production."""
+
+    replacements: tuple[Replacement, ...] = ()
+    units: tuple[UnitSettlement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class CoSigner:
     """Section `cosigner`: of an edge node that also signs what the leader proposes."""
 
@@ -180,6 +219,7 @@ class NodeConfig:
     history: History = History()
     join: Join = Join()
     cosigner: CoSigner | None = None
+    settlement: Settlement | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,11 +72,6 @@ def series_of(device: Address, arrived: Iterable[Registers]) -> Series:
     return Series(device, readings)
 
 
-def is_known_through(point: Sequence[Series], end_ms: int) -> bool:
-    """Return whether the newest device of a metering point has told of all before `end_ms`."""
-    return bool(point and point[-1].readings) and point[-1].readings[-1].at_ms >= end_ms
-
-
 def slot_energies(
     point: Sequence[Series], counted: Counted, period: Period
 ) -> tuple[list[SlotEnergy], dict[Address, Registers]]:

@@ -257,6 +257,40 @@ def test_a_bad_value_is_refused_with_file_key_value_and_rule(
     assert failure.what.count(": ") >= 2
 
 
+SETTLEMENT = f"""
+[settlement]
+zone = "Europe/Athens"
+pv_meters = ["{OWNER}"]
+
+[[settlement.replacements]]
+meter = "{OWNER}"
+replaces = "{OWNER}"
+
+[[settlement.units]]
+unit = "{OWNER}"
+meter = "{OWNER}"
+key_file = "unit.key"
+"""
+
+
+def test_a_settling_node_is_told_zone_meters_and_units(file: Path) -> None:
+    file.write_text(NODE + SETTLEMENT, "utf-8")
+
+    found = load_config(NodeConfig, file, {}).settlement
+
+    assert found is not None
+    assert (found.zone, found.patience_minutes) == ("Europe/Athens", 60)
+    assert found.pv_meters == (address_of(KEY),)
+    assert found.units[0].key_file == file.parent / "unit.key"
+
+
+@pytest.mark.parametrize("zone", ["Europe/Atlantis", "../etc/passwd", "", "Europe"])
+def test_a_zone_that_is_none_is_refused(file: Path, zone: str) -> None:
+    failure = refusal(file, NODE + SETTLEMENT.replace("Europe/Athens", zone)).failure
+
+    assert failure.what.startswith(f"{file}: settlement.zone = {zone!r}")
+
+
 def test_every_bad_value_is_told_at_once(file: Path) -> None:
     failure = refusal(file, NODE.replace("8001", "0").replace('"edge-1"', '""')).failure
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from energy.settlement.registers import (
     Registers,
     SlotEnergy,
-    is_known_through,
     series_of,
     slot_energies,
 )
@@ -62,10 +61,6 @@ def test_what_is_not_known_yet_counts_nothing_and_is_marked() -> None:
     found = energies(2, at(0, 0), at(15, 10))
 
     assert found == [SlotEnergy(10, 0), SlotEnergy(0, 0, is_substitute=True)]
-    assert not is_known_through([series_of(device(1), [at(0, 0), at(15, 10)])], at(30, 0).at_ms)
-    assert is_known_through([series_of(device(1), [at(0, 0), at(30, 10)])], at(30, 0).at_ms)
-    assert not is_known_through([series_of(device(1), [])], at(30, 0).at_ms)
-    assert not is_known_through([], at(30, 0).at_ms)
 
 
 def test_a_meter_without_readings_counts_nothing() -> None:
