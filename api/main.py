@@ -23,6 +23,7 @@ from api.commands import (
     operation_commands,
     proof_commands,
     query_commands,
+    reading_commands,
     vote_commands,
     wallet_commands,
 )
@@ -134,6 +135,7 @@ _evidence = _group("evidence", "What a halted node keeps for its operator.")
 _add(_evidence, "show", "api.commands.evidence_main", "Show why a stopped node halted.", ("show",))
 _add(_evidence, "resume", "api.commands.evidence_main", "Lift a halt, after a review.", ("resume",))
 app.add_typer(proof_commands.app, name="proof")
+app.add_typer(reading_commands.app, name="reading")
 app.add_typer(mesh_commands.app, name="mesh")
 app.add_typer(bench_commands.app, name="bench")
 add_command(app, "version", version)

@@ -4,6 +4,7 @@ from typing import Any, assert_never
 
 from api.plain import plain, plain_call
 from api.row_keys import row_key_text
+from devices.reading_proof import ProvenReading
 from tangle.accounts import NO_ADDRESS, Identity, decode_row
 from tangle.address import Address, address_of, encode_address
 from tangle.anchors import ProvenMilestone
@@ -36,6 +37,24 @@ def about(proven: Proven, network: bytes, contracts: Contracts) -> dict[str, Any
             assert_never(proven)
     milestone = _milestone(proven.milestone)
     return {"kind": kind, "network": network.hex(), "milestone": milestone, **fields}
+
+
+def about_reading(proven: ProvenReading, network: bytes) -> dict[str, Any]:
+    """Return what the proof of a reading proves, in JSON."""
+    reading = proven.reading
+    return {
+        "kind": "reading",
+        "network": network.hex(),
+        "milestone": _milestone(proven.milestone),
+        "transaction": proven.tx_id.hex(),
+        "meter": encode_address(Address(reading.device)),
+        "sequence": reading.sequence,
+        "interval_start_ms": reading.interval_start_ms,
+        "interval_end_ms": reading.interval_end_ms,
+        "import_wh": reading.import_wh,
+        "export_wh": reading.export_wh,
+        "quality": reading.quality,
+    }
 
 
 def _milestone(milestone: ProvenMilestone) -> dict[str, Any]:

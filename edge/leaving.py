@@ -24,6 +24,15 @@ class Leaving:
         with self._storage.transaction() as connection:
             return delete_readings(connection, before)
 
+    def erase(self, before: Mapping[Address, int]) -> int:
+        """Delete readings as `forget` does, and their bytes on the disk as well."""
+        self._storage.rows("PRAGMA secure_delete = ON")
+        removed = self.forget(before)
+        self._storage.rows("PRAGMA secure_delete = OFF")
+        # the log of writes holds pages as they were
+        self._storage.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+        return removed
+
     def forgotten(self) -> dict[Address, int]:
         """Return how many readings have left, by device."""
         names = (FORGOTTEN, FORGOTTEN[:-1] + "0")

@@ -27,6 +27,7 @@ from api.http import (
     routes_metrics,
     routes_page,
     routes_proofs,
+    routes_readings,
     routes_snapshots,
     routes_stream,
 )
@@ -361,6 +362,7 @@ def test_every_route_is_listed() -> None:
         routes_energy,
         routes_metrics,
         routes_proofs,
+        routes_readings,
         routes_snapshots,
         submit,
         routes_stream,

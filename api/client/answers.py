@@ -122,6 +122,12 @@ class ProofAnswer(msgspec.Struct, frozen=True):
     """For people; nothing reads it."""
 
 
+class ErasedAnswer(msgspec.Struct, frozen=True):
+    """`DELETE /api/v1/readings/…`."""
+
+    erased: Amount
+
+
 class JournalledAnswer(msgspec.Struct, frozen=True):
     """What the home edge has journalled of one meter."""
 

@@ -12,6 +12,7 @@ import msgspec
 from api.client.answers import (
     AddressAnswer,
     DevicesAnswer,
+    ErasedAnswer,
     InfoAnswer,
     MilestoneAnswer,
     ProofAnswer,
@@ -137,6 +138,15 @@ class NodeClient:
     def proof(self, path: str) -> ProofAnswer:
         """Return a proof: `transactions/ID`, `addresses/ADDRESS` or `rows/HEX`."""
         return self._get(f"/api/v1/proofs/{path}", ProofAnswer)
+
+    def reading_proof(self, request: bytes) -> ProofAnswer:
+        """Return the proof of one reading; `request` is signed by who may see it."""
+        return self._get(f"/api/v1/readings/{request.hex()}", ProofAnswer)
+
+    def erase_readings(self, request: bytes) -> int:
+        """Have readings deleted; `request` is signed by who may ask. Return how many were."""
+        path = f"/api/v1/readings/{request.hex()}"
+        return self._decoded(self._reach("DELETE", path), path, ErasedAnswer).erased
 
     def submit(self, transaction: Mapping[str, object]) -> str:
         """Post one signed transaction in JSON and let the node do its work; return the id.

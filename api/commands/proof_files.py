@@ -10,6 +10,7 @@ import msgspec
 from api.exit_codes import ExitCode
 from api.failures import CommandError, Failure, FailureCode
 from api.hexadecimal import from_hex
+from devices.reading_proof import ReadingProof, decode_reading_proof
 from tangle.errors import InvalidProofError, InvalidRequestError, MalformedBytesError
 from tangle.proofs import MAX_PROOF_SIZE, Proof, decode_proof
 
@@ -47,6 +48,24 @@ def load_proof(file: Path) -> Proof:
         CommandError: The file cannot be read.
         InvalidProofError: It holds no whole proof.
     """
+    return parse_proof_hex(load_hex(file))
+
+
+def load_reading_proof(file: Path) -> ReadingProof:
+    """Read a file that `tanglewatt reading prove` wrote. Raises as `load_proof`."""
+    return parse_reading_proof_hex(load_hex(file))
+
+
+def parse_reading_proof_hex(text: str) -> ReadingProof:
+    """Return the proof of a reading that `text` spells. Raises as `parse_proof_hex`."""
+    try:
+        return decode_reading_proof(from_hex(text, "proof", at_most=MAX_PROOF_SIZE))
+    except (InvalidRequestError, MalformedBytesError) as error:
+        raise InvalidProofError(str(error)) from error
+
+
+def load_hex(file: Path) -> str:
+    """Return what a proof file spells. Raises as `load_proof`."""
     try:
         size = file.stat().st_size
         data = file.read_bytes() if size <= MAX_PROOF_FILE_SIZE else b""
@@ -57,7 +76,7 @@ def load_proof(file: Path) -> Proof:
                 ExitCode.USAGE,
                 f"{file} cannot be read",
                 str(error),
-                "name a file that `tanglewatt proof get` wrote",
+                "name a file that `proof get` or `reading prove` wrote",
             )
         ) from error
     if size > MAX_PROOF_FILE_SIZE:
@@ -66,4 +85,4 @@ def load_proof(file: Path) -> Proof:
         found = msgspec.json.decode(data, type=_File)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidProofError(f"{file} is no proof file: {error}") from error
-    return parse_proof_hex(found.proof)
+    return found.proof

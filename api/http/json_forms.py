@@ -270,6 +270,14 @@ class ProofJson:
 
 
 @dataclass(frozen=True, slots=True)
+class ErasedJson:
+    """What became of a request to erase readings."""
+
+    erased: int
+    """Readings that are gone, with their salts."""
+
+
+@dataclass(frozen=True, slots=True)
 class JournalledJson:
     """What this edge node has journalled of a meter."""
 

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 from api.http.exposition import Family
 from api.http.stream import Subscription
+from devices.reading_proof import ProvenReading, ReadingProof
 from edge.join_state import JoinProgress
 from edge.snapshots import SnapshotFile
 from energy.market.trades import Trade
@@ -387,6 +388,27 @@ class NodeService(Protocol):
 
     async def prove_address(self, address: Address) -> Proved:
         """Return the proof of what `address` holds. Raises `NotProvableError`."""
+        ...
+
+    async def prove_reading(self, data: bytes) -> tuple[ReadingProof, ProvenReading]:
+        """Return the proof of one reading, and what it proves.
+
+        Args:
+            data: Canonical bytes of the signed request.
+
+        Raises:
+            InvalidRequestError: Not genuine, not of now, or by one who may not ask.
+            NotProvableError: Not here, or not settled, or what would prove it has left.
+        """
+        ...
+
+    async def erase_readings(self, data: bytes) -> int:
+        """Delete readings as a signed request says, durably; return how many.
+
+        Raises:
+            InvalidRequestError: As `prove_reading`.
+            StorageError: Nothing is deleted.
+        """
         ...
 
     async def devices(self) -> tuple[DeviceView, ...]:

@@ -28,6 +28,7 @@ from api.http.service import (
 )
 from api.http.stream import Hub, Subscription, events_of
 from api.node.applied_readings import AppliedReadings, Tally
+from api.node.device_views import device_view
 from api.node.market_history import trade_slice
 from api.node.measuring import Measures
 from api.node.metrics import (
@@ -41,8 +42,10 @@ from api.node.metrics import (
     traffic_families,
 )
 from api.node.proving import address_proof, proved, row_proof, transaction_proof
+from api.node.reading_answers import asked_of, erase_readings, prove_reading, proven_reading
 from api.node.transaction_views import Confidences, aside_view, attached_view
 from devices.reading import decode_reading
+from devices.reading_proof import ProvenReading, ReadingProof
 from edge.catch_up import Progress
 from edge.entries import Counts, StoredTransaction
 from edge.join_state import JoinState
@@ -54,7 +57,6 @@ from edge.spans import Spans, size
 from energy.queries import Addresses, Answer, Names, ask
 from tangle.accounts import (
     IDENTITY_PREFIX,
-    NO_ADDRESS,
     Identity,
     Token,
     balance,
@@ -336,6 +338,19 @@ class NodeApi:
         proof = await self._node.read(lambda journal: address_proof(core, journal, address))
         return proved(proof, self._node.genesis)
 
+    async def prove_reading(self, data: bytes) -> tuple[ReadingProof, ProvenReading]:
+        """Return the proof of one reading to who may see it."""
+        asked = asked_of(self._node.core, data, "prove")
+        key = self._sealing_key
+        proof = await self._node.read(lambda journal: prove_reading(journal, key, asked))
+        return proof, proven_reading(proof, self._node.genesis)
+
+    async def erase_readings(self, data: bytes) -> int:
+        """Delete readings as a signed request says."""
+        asked = asked_of(self._node.core, data, "erase")
+        key = self._sealing_key
+        return await self._node.read(lambda journal: erase_readings(journal, key, asked))
+
     async def devices(self) -> tuple[DeviceView, ...]:
         """Return all meters the ledger or the journal knows, ascending by address."""
         rows = list(self._node.core.scan(IDENTITY_PREFIX))
@@ -420,7 +435,7 @@ class NodeApi:
         tallies, kept = self._applied.catch_up(journal), journal.meters()
         forgotten = journal.leaving.forgotten()
         return tuple(
-            _device(
+            device_view(
                 device,
                 meters.get(device),
                 tallies.get(device, Tally()),
@@ -441,30 +456,6 @@ class NodeApi:
         return JournalledReadings(
             count, last, reading.import_wh, reading.export_wh, lost, forgotten
         )
-
-
-def _device(
-    device: Address,
-    known: Identity | None,
-    tally: Tally,
-    journalled: JournalledReadings | None,
-) -> DeviceView:
-    return DeviceView(
-        device,
-        None if known is None else _some(known.owner),
-        None if known is None else _some(known.edge),
-        known is not None,
-        tally.confirmed,
-        tally.twice,
-        tally.spans,
-        journalled,
-        None if journalled is None else size(tally.proven),
-        tally.pruned,
-    )
-
-
-def _some(address: bytes) -> Address | None:
-    return None if address == NO_ADDRESS else Address(address)
 
 
 def _milestone(journal: Journal, index: int | None) -> MilestoneView | None:
