@@ -170,7 +170,9 @@ def test_the_readme_has_exactly_the_two_commands() -> None:
     run, test = commands("run-command"), commands("test-command")
 
     assert run == [f"{start}-c constraints.txt . && .venv/bin/{project['name']} up"]
-    assert test == [f"{start}-e '.[dev]' -c constraints.txt && .venv/bin/pytest"]
+    assert test == [
+        f"{start}-e '.[dev]' -c constraints.txt && .venv/bin/pytest -n 2 --dist loadfile"
+    ]
     assert page("README.md").count("pip install") == 2
     assert project["name"] in project["scripts"]
     assert "dev" in project["optional-dependencies"]

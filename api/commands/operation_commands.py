@@ -66,6 +66,9 @@ GROUPS: Final[Mapping[str, str]] = {
     "market": "Orders for energy tokens.",
     "ctt": "Energy accounts of fixed capacity.",
 }
+_OF_DOCUMENTS: Final = ("bill.issue", "bill.credit")
+"""What the ledger gets of them is made from a document."""
+
 _SESSIONS: Final = {"energy.open_session": "open", "energy.close_session": "close"}
 
 
@@ -244,18 +247,20 @@ def _issuer(layout: Layout, given: Mapping[str, Any], do: str) -> Issuer:
     return wallet_issuer(layout, wallet_path(layout, home, wallet), given["passphrase_file"])
 
 
-def add_operations(app: typer.Typer, votes: typer.Typer) -> Mapping[str, typer.Typer]:
+def add_operations(
+    app: typer.Typer, votes: typer.Typer, bills: typer.Typer
+) -> Mapping[str, typer.Typer]:
     """Add a command for each operation, and one to `votes` for each act that has none yet.
 
     Returns:
         The groups by noun, for commands that only ask.
     """
-    groups = {name: typer_app(text) for name, text in GROUPS.items()}
+    groups = {name: typer_app(text) for name, text in GROUPS.items()} | {"bill": bills}
     for do, form in FORMS.items():
         noun, _, verb = do.partition(".")
+        if noun == "transfer" or do in _OF_DOCUMENTS:
+            continue  # `wallet send`; `bill issue` and `bill credit`
         noun, verb = ("session", _SESSIONS[do]) if do in _SESSIONS else (noun, verb)
-        if noun not in groups:
-            continue  # it has commands of its own, as `wallet send`
         help_text = _help(form.call.__doc__, f"{noun} {verb}", form.fields)
         command = _command(f"{noun} {verb}", form.fields, help_text, do)
         add_command(groups[noun], verb.replace("_", "-"), command)
