@@ -153,13 +153,13 @@ def _settled(rows: RowReader, newcomer: Order, matched: Matched) -> Changed:
         changes.update(with_rest(rest) if rest.left_uent else without_order(rest))
         _move_resting(moves, fill)
         events.append(traded(newcomer, fill))
-    left_uent = 0 if matched.met_itself else matched.left_uent
+    left_uent = 0 if matched.is_stopped else matched.left_uent
     rest = newcomer if left_uent == newcomer.left_uent else _rest(newcomer, left_uent)
     _move_newcomer(moves, newcomer, matched, rest)
     if rest.left_uent:
         changes.update(with_order(rest))
         events.append(_order_event("market.posted", rest))
-    elif matched.met_itself:
+    elif matched.is_stopped:
         events.append(_order_event("market.cancelled", _rest(newcomer, matched.left_uent)))
     changes.update(_moved(rows, moves))
     return Changed(changes, tuple(events))

@@ -1,11 +1,16 @@
 """The matching of one newcomer with the book: price, then time (ENERGY §5)."""
 
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 
 from energy.market.book import Order, has_expired
 from energy.market.pricing import Pricing, paid, trade_price
+
+
+MAX_MET: Final = 1_000
+"""Orders that one newcomer may meet: the work of an operation, and what it reports, has an end."""
 
 
 class Fill(msgspec.Struct, frozen=True, gc=False):
@@ -31,8 +36,9 @@ class Matched(msgspec.Struct, frozen=True, gc=False):
     paid_ueur: int
     """In all its trades."""
 
-    met_itself: bool
-    """Whether it stopped at an order of its own owner, so that what is left is cancelled."""
+    is_stopped: bool
+    """Whether it stopped at an order of its own owner, or after `MAX_MET`, with another to meet: so
+    that what is left is cancelled."""
 
     expired: tuple[Order, ...]
     """Orders it met that are no more."""
@@ -54,16 +60,19 @@ def match_newcomer(
     is_buy, limit_ueur = newcomer.place.side == "buy", newcomer.place.price_ueur
     fills: list[Fill] = []
     expired: list[Order] = []
-    met_itself = False
+    is_stopped = False
     for resting in opposite:
         there_ueur = resting.place.price_ueur
         if there_ueur > limit_ueur if is_buy else there_ueur < limit_ueur:
+            break
+        if len(fills) + len(expired) == MAX_MET:
+            is_stopped = True
             break
         if has_expired(resting, timestamp_ms):
             expired.append(resting)
             continue
         if resting.owner == newcomer.owner:
-            met_itself = True
+            is_stopped = True
             break
         amount_uent = min(left_uent, resting.left_uent)
         bid_ueur, ask_ueur = (limit_ueur, there_ueur) if is_buy else (there_ueur, limit_ueur)
@@ -74,4 +83,4 @@ def match_newcomer(
         left_uent -= amount_uent
         if not left_uent:
             break
-    return Matched(tuple(fills), left_uent, paid_ueur, met_itself, tuple(expired))
+    return Matched(tuple(fills), left_uent, paid_ueur, is_stopped, tuple(expired))

@@ -2,8 +2,10 @@
 
 import pytest
 
+from edge.records import decode_outcome, encode_outcome
 from energy.market.book import NEVER, Level, decode_row, depth, find_order
 from energy.market.contract import CONTRACT, Buy, Cancel, MarketCall, Sell, market_operation
+from energy.market.matching import MAX_MET
 from energy.market.pricing import (
     LOT_UENT,
     MIN_PRICE_UEUR,
@@ -16,7 +18,7 @@ from energy.market.trades import Candle, Trade, candles
 from tangle.accounts import Token
 from tangle.codec import encode
 from tangle.errors import MalformedBytesError
-from tangle.outcomes import Event, Reason
+from tangle.outcomes import Applied, Event, Reason
 from tangle.rows import Rows
 from tangle.transaction import MAX_INTEGER, TransactionId
 from tests.energy.market.trading import ENT, EUR, MEMBERS, START_MS, Market, price
@@ -318,3 +320,31 @@ def test_an_operation_carries_its_call() -> None:
 
     assert CONTRACT.decode(operation.call) == Sell(ENT, EUR, NEVER)
     assert operation.contract == CONTRACT.name
+
+
+def test_a_newcomer_meets_so_many_orders_and_no_more() -> None:
+    market = Market()
+    for _ in range(3 * MAX_MET):
+        market.sell(A, LOT_UENT, price("1.0"))
+    market.events.clear()
+
+    market.buy(B, 3 * MAX_MET * LOT_UENT, price("1.0"))
+
+    assert len(market.trades()) == MAX_MET
+    assert len(market.book("sell")) == 2 * MAX_MET
+    assert market.left("buy") == []
+    assert market.events[-1].name == "market.cancelled"
+    assert market.locked(Token.EEURO, B) == 0
+    outcome = Applied(tuple(market.events))
+    assert decode_outcome(encode_outcome(outcome)) == outcome
+
+
+def test_a_newcomer_that_meets_exactly_so_many_orders_stays_in_the_book() -> None:
+    market = Market()
+    for _ in range(MAX_MET):
+        market.sell(A, LOT_UENT, price("1.0"))
+
+    market.buy(B, (MAX_MET + 1) * LOT_UENT, price("1.0"))
+
+    assert len(market.book("sell")) == 0
+    assert market.left("buy") == [(B, LOT_UENT, price("1.0"))]
