@@ -8,7 +8,6 @@ import msgspec
 from energy.market.book import Order, has_expired
 from energy.market.pricing import Pricing, paid, trade_price
 
-
 MAX_MET: Final = 1_000
 """Orders that one newcomer may meet: the work of an operation, and what it reports, has an end."""
 
