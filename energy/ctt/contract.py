@@ -38,10 +38,10 @@ from energy.ctt.rows import (
     ctt_meter,
     meter_key,
     token,
-    token_key,
+    token_rows,
 )
 from energy.ctt.trading import approve, buy, buy_empty, set_on_sale, transfer, withdraw_sale
-from energy.members import voters
+from energy.members import is_voter
 from tangle.accounts import NO_ADDRESS, identity
 from tangle.codec import encode
 from tangle.contracts import Changed, Context, Contract
@@ -100,7 +100,7 @@ def _trade(
 
 def _create(rows: RowReader, call: Create, context: Context) -> Changed | Reason:
     """`NOT_ALLOWED` but for a voter, and when there is a collection already."""
-    if context.address not in voters(rows) or collection(rows) is not None:
+    if not is_voter(rows, context.address) or collection(rows) is not None:
         return Reason.NOT_ALLOWED
     made = Collection(
         call.admin, call.operator, call.max_tokens, call.capacity_wh, call.price_ueur, 0
@@ -144,9 +144,9 @@ def _set_capacity(rows: RowReader, call: SetTokenCapacity, context: Context) -> 
         return Reason.OUT_OF_RANGE
     if call.capacity_wh < one.energy_wh:
         return Reason.CAPACITY
-    one = msgspec.structs.replace(one, capacity_wh=call.capacity_wh)
+    after = msgspec.structs.replace(one, capacity_wh=call.capacity_wh)
     event = Event("ctt.capacity", (("token", call.token), ("capacity_wh", call.capacity_wh)))
-    return Changed({token_key(call.token): encode(one)}, (event,))
+    return Changed(token_rows(call.token, one, after), (event,))
 
 
 def _enrol(
