@@ -24,6 +24,9 @@ from tangle.address import Address, decode_address, encode_address
 from tangle.errors import InvalidError
 from tangle.rows import RowReader
 
+_MAX_DIGITS: Final = 19
+"""Of the number of a token: what has more may not fit its key of eight bytes."""
+
 Answer = str | list[str] | list[list[str]]
 """A quantity or a name; a list of names; a list of records."""
 
@@ -112,7 +115,8 @@ def _banker(rows: RowReader, names: Names) -> Answer:
 
 def _of_ctt(rows: RowReader, what: str, names: Names) -> Answer:
     number, _, field = what.partition(".")
-    one = token(rows, int(number)) if number.isascii() and number.isdigit() else None
+    is_number = number.isascii() and number.isdigit() and len(number) <= _MAX_DIGITS
+    one = token(rows, int(number)) if is_number else None
     if one is None or field not in _OF_CTT:
         raise InvalidError(f"query: no {field!r} of CTT token {number!r}")
     return _OF_CTT[field](one, names)
