@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from energy.parameters import parse_parameter
+from energy.parameters import RULES, parse_parameter
 from energy.units import DURATION, ENERGY, ENT, EUR, PRICE, RATE, Unit, parse
 from tangle.address import Address
 from tangle.errors import InvalidError
@@ -136,8 +136,13 @@ def moment(value: object, known: Known) -> object:
     return known.now_ms + parse(_text(value), DURATION)
 
 
-def label(value: object, _: Known) -> object:
-    """Read a word."""
+def parameter_name(value: object, _: Known) -> object:
+    """Read a word: whether there is such a parameter is for the vote to say."""
+    return _text(value)
+
+
+def parameter_text(value: object, _: Known) -> object:
+    """Read the value of a parameter, of whatever kind that one is."""
     return _text(value)
 
 
@@ -171,7 +176,8 @@ _WRITTEN: Final[Mapping[Reader, tuple[str, str]]] = {
     integer: ("A whole number.", "1"),
     watts: ("Power in watts, or none.", "500"),
     moment: ("Duration from now: 2h, 15min, 30d.", "2h"),
-    label: ("A word.", "C"),
+    parameter_name: (f"One of {', '.join(RULES)}.", "H"),
+    parameter_text: ("As that one is written: 0.3, 2h, none, mid, on.", "2h"),
     key_list: ("Keys in hex.", "9f…"),
 }
 """How each kind is written, and an example."""
