@@ -29,6 +29,7 @@ MAX_ANSWER_SIZE: Final = 64 * 2**20
 """Bytes: the devices of 100,000 meters."""
 
 DEFAULT_TIMEOUT_S: Final = 10.0
+DEFAULT_PORT: Final = 80
 OK: Final = 200
 FIRST_ERROR: Final = 400
 NOT_FOUND: Final = 404
@@ -64,20 +65,8 @@ class NodeClient:
     """One node's HTTP door. Blocking; a connection for each question, so it may be shared."""
 
     def __init__(self, url: str, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
-        parts = urlsplit(url)
-        if parts.scheme != "http" or not parts.hostname or parts.path.strip("/"):
-            raise CommandError(
-                Failure(
-                    FailureCode.BAD_ARGUMENT,
-                    ExitCode.USAGE,
-                    f"{url!r} is not the address of a node",
-                    "it must be http://HOST:PORT",
-                    "see the URLs that `tanglewatt status` prints",
-                )
-            )
+        self._host, self._port = _host_and_port(url)
         self.url = url.rstrip("/")
-        self._host = parts.hostname
-        self._port = parts.port or 80
         self._timeout_s = timeout_s
 
     def ask(self, method: str, path: str, body: bytes | None = None) -> Response:
@@ -244,3 +233,27 @@ def _not_taken(where: str, response: Response) -> CommandError:
         return error
     is_for_now = response.status in UNAVAILABLE
     return NotTakenError(error.failure, max(1, problem.retry_after_s) if is_for_now else None)
+
+
+def _host_and_port(url: str) -> tuple[str, int]:
+    """Return where a node answers. Raises `CommandError` for what is no `http://HOST:PORT`."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or DEFAULT_PORT
+    except ValueError as error:  # a bracket that is not closed, a port that is none
+        raise _no_node(url) from error
+    if parts.scheme != "http" or not host or parts.path.strip("/"):
+        raise _no_node(url)
+    return host, port
+
+
+def _no_node(url: str) -> CommandError:
+    return CommandError(
+        Failure(
+            FailureCode.BAD_ARGUMENT,
+            ExitCode.USAGE,
+            f"{url!r} is not the address of a node",
+            "it must be http://HOST:PORT",
+            "see the URLs that `tanglewatt status` prints",
+        )
+    )

@@ -24,5 +24,5 @@ def load_node_config(file: Path, flags: list[str] | None) -> NodeConfig:
 def _is_coordinator(path: Path) -> bool:
     try:
         return "coordinator" in tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+    except (OSError, ValueError, RecursionError):
         return False  # `load_config` says what is wrong with it

@@ -23,6 +23,7 @@ from api.commands.access_files import (
 from api.settings.wallet_file import create_wallet, read_wallet_public_key, read_wallet_words
 from api.terminal.options import (
     DEFAULT_DATA_DIR,
+    MAX_SECONDS,
     AsJson,
     DataDir,
     add_command,
@@ -49,7 +50,9 @@ Recipient = Annotated[str, typer.Option("--to", metavar="ADDRESS", help="tw1…"
 AmountText = Annotated[str, typer.Option("--amount", help="Decimal number, at most six places.")]
 TokenOption = Annotated[TokenName, typer.Option("--token", help="eeuro or ent.")]
 Waits = Annotated[bool, typer.Option("--wait", help="Return when it is applied or ignored.")]
-WaitSeconds = Annotated[float, typer.Option("--wait-for", metavar="SECONDS", min=0.0)]
+WaitSeconds = Annotated[
+    float, typer.Option("--wait-for", metavar="SECONDS", min=0.0, max=MAX_SECONDS)
+]
 
 
 def new(*, file: NewFile, passphrase_file: PassphraseFile = None, as_json: AsJson = False) -> None:

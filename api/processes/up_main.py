@@ -28,6 +28,7 @@ from api.settings.layout import BROKER, COORDINATOR, Layout, NetworkFile
 from api.settings.private_files import create_folder
 from api.terminal.options import (
     DEFAULT_DATA_DIR,
+    MAX_SECONDS,
     AsJson,
     BasePort,
     Coordinators,
@@ -54,11 +55,19 @@ T = TypeVar("T")
 
 RunSeconds = Annotated[
     float | None,
-    typer.Option("--for", metavar="SECONDS", help="Stop after this and count.", min=0.0),
+    typer.Option(
+        "--for", metavar="SECONDS", help="Stop after this and count.", min=0.0, max=MAX_SECONDS
+    ),
 ]
 SettleSeconds = Annotated[
     float,
-    typer.Option("--settle", metavar="SECONDS", help="Most to wait for confirmation.", min=0.0),
+    typer.Option(
+        "--settle",
+        metavar="SECONDS",
+        help="Most to wait for confirmation.",
+        min=0.0,
+        max=MAX_SECONDS,
+    ),
 ]
 
 

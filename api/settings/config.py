@@ -86,7 +86,7 @@ def _read_toml(file: Path) -> Table:
         return tomllib.loads(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(file, str(error)) from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number of 5,000 digits, 1,000 brackets
         raise CommandError(
             Failure(
                 FailureCode.BAD_TOML,
@@ -140,7 +140,7 @@ def _literal(text: str) -> object:
         return text
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 

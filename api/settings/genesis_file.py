@@ -71,7 +71,7 @@ def load_genesis(file: Path) -> Genesis:
         if file.stat().st_size > MAX_GENESIS_TEXT_SIZE:
             raise _refused(file, f"the maximum is {MAX_GENESIS_TEXT_SIZE} bytes")
         return parse_genesis(file.read_text("utf-8"))
-    except (OSError, ValueError, InvalidError) as error:
+    except (OSError, ValueError, RecursionError, InvalidError) as error:
         raise _refused(file, str(error)) from error
 
 
@@ -96,7 +96,7 @@ def _genesis(plain: Mapping[str, Any]) -> Genesis:
         for one in (_exactly(item, GenesisIdentity) for item in _items(fields, "identities"))
     ]
     fields["allocations"] = [
-        [decode_address(one["address"]), one["amount_ueur"]]
+        [decode_address(str(one["address"])), one["amount_ueur"]]
         for one in (_exactly(item, Allocation) for item in _items(fields, "allocations"))
     ]
     return msgspec.convert(list(fields.values()), Genesis)

@@ -64,6 +64,9 @@ BasePort = Annotated[
 ]
 
 
+MAX_SECONDS: Final = 1e9
+"""More than thirty years: who asks for `inf` gets a refusal and no arithmetic on it."""
+
 EXAMPLES: Final = "Examples:\n"
 KEEP_LINES: Final = "\b\n"
 """Click's sign that the lines of a paragraph stay as they are."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from energy.bills.days import parse_day
-from energy.parameters import parse_parameter
+from energy.parameters import RULES, parse_parameter
 from energy.units import DURATION, ENERGY, ENT, EUR, KWH_PRICE, PRICE, RATE, Unit, parse
 from tangle.address import Address
 from tangle.errors import InvalidError
@@ -141,8 +141,13 @@ def moment(value: object, known: Known) -> object:
     return known.now_ms + parse(_text(value), DURATION)
 
 
-def label(value: object, _: Known) -> object:
-    """Read a word."""
+def parameter_name(value: object, _: Known) -> object:
+    """Read a word: whether there is such a parameter is for the vote to say."""
+    return _text(value)
+
+
+def parameter_text(value: object, _: Known) -> object:
+    """Read the value of a parameter, of whatever kind that one is."""
     return _text(value)
 
 
@@ -197,7 +202,8 @@ _WRITTEN: Final[Mapping[Reader, tuple[str, str]]] = {
     integer: ("A whole number.", "1"),
     watts: ("Power in watts, or none.", "500"),
     moment: ("Duration from now: 2h, 15min, 30d.", "2h"),
-    label: ("A word.", "C"),
+    parameter_name: (f"One of {', '.join(RULES)}.", "H"),
+    parameter_text: ("As that one is written: 0.3, 2h, none, mid, on.", "2h"),
     key_list: ("Keys in hex.", "9f…"),
     kwh_price: ("Price: 0.05 EUR/kWh.", '"0.05 EUR/kWh"'),
     day: ("Day: YYYY-MM-DD.", "2026-11-01"),

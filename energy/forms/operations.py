@@ -23,11 +23,12 @@ from energy.forms.fields import (
     integer,
     key_list,
     kwh_price,
-    label,
     member,
     member_or_none,
     moment,
     order,
+    parameter_name,
+    parameter_text,
     parameter_value,
     price,
     rate,
@@ -229,7 +230,10 @@ ACTS: Final[Mapping[str, tuple[Callable[..., acts.Act], tuple[Field, ...]]]] = {
 }
 """What can be voted on, by name; `set_parameter` is written as its parameter is."""
 
-PARAMETER_FIELDS: Final = (Field("name", "name", label), Field("value", "value", label))
+PARAMETER_FIELDS: Final = (
+    Field("name", "name", parameter_name),
+    Field("value", "value", parameter_text),
+)
 """Of the act `set_parameter`."""
 
 

@@ -105,7 +105,7 @@ def parse_scenario(text: str) -> Scenario:
     """
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also 5,000 digits, 1,000 brackets
         raise InvalidError(f"scenario: {error}") from error
     _allow("scenario", data, frozenset({"name", "source", "network", "step"}))
     network = _table("[network]", data.get("network", {}))

@@ -180,7 +180,19 @@ def test_an_answer_of_absurd_size_is_not_read(
         NodeClient(server.url).info()
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8080", "https://x", "http://", "http://x/api", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "127.0.0.1:8080",
+        "https://x",
+        "http://",
+        "http://x/api",
+        "http://[::1",
+        "http://x:99999",
+        "http://x:port",
+        "",
+    ],
+)
 def test_an_address_that_is_no_node_is_refused(url: str) -> None:
     with pytest.raises(CommandError) as caught:
         NodeClient(url)

@@ -319,8 +319,11 @@ def test_a_long_value_is_cut_in_the_message(file: Path) -> None:
     assert len(failure.what) < 400
 
 
-def test_text_that_is_not_toml_is_refused(file: Path) -> None:
-    failure = refusal(file, "[http\nport = 1").failure
+@pytest.mark.parametrize(
+    "text", ["[http\nport = 1", "a = " + "[" * 20_000, "a = " + "9" * 5_000], ids=range(3)
+)
+def test_text_that_is_not_toml_is_refused(file: Path, text: str) -> None:
+    failure = refusal(file, text).failure
 
     assert failure.code is FailureCode.BAD_TOML
     assert str(file) in failure.what

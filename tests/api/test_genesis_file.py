@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from api.failures import CommandError, FailureCode
 from api.settings.genesis_file import genesis_text, load_genesis, parse_genesis
 from tangle.address import Address
+from tangle.errors import InvalidAddressError
 from tangle.genesis import Allocation, Genesis, GenesisIdentity, Parameters, genesis_hash
 from tangle.keys import PublicKey
 
@@ -100,6 +101,22 @@ def test_a_list_in_place_of_which_something_else_stands_is_refused() -> None:
 
     with pytest.raises(ValueError, match="identities must be a list"):
         parse_genesis(json.dumps(plain))
+
+
+def test_an_address_that_is_no_text_is_refused() -> None:
+    plain = json.loads(genesis_text(GENESIS))
+    plain["allocations"][0]["address"] = 5
+
+    with pytest.raises(InvalidAddressError, match="address '5'"):
+        parse_genesis(json.dumps(plain))
+
+
+def test_json_deeper_than_anyone_reads_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "genesis.json"
+    file.write_text("[" * 100_000)
+
+    with pytest.raises(CommandError, match="recursion"):
+        load_genesis(file)
 
 
 def test_a_missing_file_and_one_of_absurd_size_are_refused(

@@ -286,6 +286,27 @@ def test_arguments_that_make_no_sense_are_usage_errors(
     assert run(*arguments, "--data-dir", layout.root).exit_code == ExitCode.USAGE
 
 
+@pytest.mark.parametrize("seconds", ["inf", "1e308", "nan", "-1"])
+@pytest.mark.parametrize("option", ["--for", "--settle"])
+def test_up_waits_for_a_number_of_seconds_that_ends(
+    tmp_path: Path, option: str, seconds: str
+) -> None:
+    app = typer_app()
+    add_command(app, "up", up_main.up)
+    result = RUNNER.invoke(app, [option, seconds, "--data-dir", str(tmp_path / "new")])
+
+    assert result.exit_code == ExitCode.USAGE
+    assert not (tmp_path / "new").exists()
+
+
+def test_nobody_waits_for_ever_for_a_transaction(layout: Layout) -> None:
+    pay = ("wallet", "send", "--home", "home_01", "--to", "x", "--amount", "1", "--wait")
+    result = run(*pay, "--wait-for", "inf", "--data-dir", layout.root)
+
+    assert result.exit_code == ExitCode.USAGE
+    assert "--wait-for" in result.stderr
+
+
 def test_a_node_that_does_not_run_cannot_be_reached(layout: Layout) -> None:
     result = run("wallet", "balance", "--home", "home_01", "--data-dir", layout.root)
 

@@ -158,3 +158,9 @@ def test_every_operation_says_which_of_its_fields_is_missing(do: str) -> None:
         run_scenario(parse_scenario(text), CONTRACTS)
 
     assert f"step 1, {do}: " in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["a =", "a = " + "[" * 20_000, "a = " + "9" * 5_000], ids=range(3))
+def test_text_that_cannot_be_read_as_toml_is_refused(text: str) -> None:
+    with pytest.raises(InvalidError, match="scenario"):
+        parse_scenario(text)
