@@ -9,7 +9,7 @@ from energy.market.trades import Trade, trades_of
 from tangle.outcomes import Applied
 
 SLICE: Final = 2_000
-"""Transactions looked at while the journal waits: 20 ms of it."""
+"""Transactions looked at while the journal waits: a tenth of a second if each is a trade."""
 
 
 def trade_slice(journal: Journal, before: TradePlace | None, most: int = SLICE) -> TradeSlice:
