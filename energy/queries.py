@@ -11,6 +11,8 @@ from typing import Final
 from typing_extensions import override
 
 from energy.bank import banker
+from energy.bills.answers import issued_answer, tariff_answers
+from energy.bills.documents import MAX_NUMBER
 from energy.bills.rows import last_number
 from energy.ctt.rows import CttToken, token, tokens_of
 from energy.ctt.trading import price_ueur
@@ -96,6 +98,8 @@ def _of_somebody(rows: RowReader, name: str, what: str, names: Names) -> Answer:
     if what == "session" and unit:
         session = session_at(rows, names.address(unit), names.address(name))
         return NOTHING if session is None else render(session.amount_uent, ENT)
+    if what == "bill" and unit.isascii() and unit.isdigit() and len(unit) <= len(str(MAX_NUMBER)):
+        return issued_answer(rows, names.address(name), int(unit))
     raise InvalidError(f"query {f'{name}.{what}'!r}: there is no such key")
 
 
@@ -155,6 +159,7 @@ _OF_MEMBER: Final[Mapping[str, Callable[[RowReader, Address], Answer]]] = {
     "eeuro": lambda rows, one: render(balance(rows, Token.EEURO, one), EUR),
     "eeuro_locked": lambda rows, one: render(locked(rows, Token.EEURO, one), EUR),
     "bills": lambda rows, one: str(last_number(rows, one)),
+    "tariffs": lambda rows, one: list(tariff_answers(rows, one)),
     "ctt": lambda rows, one: [str(number) for number in tokens_of(rows, one)],
 }
 

@@ -65,7 +65,11 @@ GROUPS: Final[Mapping[str, str]] = {
     "bank": "Money that comes in and goes out.",
     "market": "Orders for energy tokens.",
     "ctt": "Energy accounts of fixed capacity.",
+    "bill": "What is billed, and what is paid for it.",
 }
+_OF_DOCUMENTS: Final = ("bill.issue", "bill.credit")
+"""What the ledger gets of them is made from a document."""
+
 _SESSIONS: Final = {"energy.open_session": "open", "energy.close_session": "close"}
 
 
@@ -254,7 +258,7 @@ def add_operations(app: typer.Typer, votes: typer.Typer) -> Mapping[str, typer.T
     for do, form in FORMS.items():
         noun, _, verb = do.partition(".")
         noun, verb = ("session", _SESSIONS[do]) if do in _SESSIONS else (noun, verb)
-        if noun not in groups:
+        if noun not in groups or do in _OF_DOCUMENTS:
             continue  # it has commands of its own, as `wallet send`
         help_text = _help(form.call.__doc__, f"{noun} {verb}", form.fields)
         command = _command(f"{noun} {verb}", form.fields, help_text, do)

@@ -21,7 +21,7 @@ _FLAGS: Final = {"true": True, "false": False}
 
 
 def parse_tariffs(text: str) -> list[Tariff]:
-    """Return the tariffs of a TOML file: tables `[[tariff]]`, ascending by `from`.
+    """Return the tariffs of a TOML file: tables `[[tariff]]`, ascending by `from_day`.
 
     Raises:
         InvalidError: Not TOML, a field breaks its rule, or they do not ascend.

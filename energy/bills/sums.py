@@ -1,8 +1,7 @@
 """What a bill is made from: energy sums of one metering point, by local day and regime."""
 
-from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
@@ -41,48 +40,9 @@ class DaySum(msgspec.Struct, frozen=True, array_like=True):
     produced_wh: Counter | None = None
     """By the home's own plant; `None` where no meter of its own says. Not billed."""
 
-    load_wh: Counter | None = None
-    """What the home used in all; `None` where no meter of its own says. Not billed."""
-
-
-class SlotSum(NamedTuple):
-    """What crossed one metering point in one slot. Fields as in `DaySum`."""
-
-    start_ms: int
-    """UTC, ms since the Unix epoch."""
-
-    from_storage_wh: int
-    from_ctt_wh: int
-    from_grid_wh: int
-    charged_wh: int
-    feed_in_wh: int
-    is_estimated: bool
-
-
-def sum_days(
-    slots: Iterable[SlotSum], starts: Sequence[int], first_day: int, regime: Regime
-) -> list[DaySum]:
-    """Return the sums of each day in which a slot starts, ascending by day.
-
-    Args:
-        slots: Of one metering point, in any order; those before and after the days are left out.
-        starts: When the days begin, and when the last one ends (`day_starts`).
-        first_day: Which day begins first.
-        regime: Of the metering point, on all these days.
-    """
-    found: list[list[SlotSum]] = [[] for _ in range(len(starts) + 1)]
-    for slot in slots:
-        found[bisect_right(starts, slot.start_ms)].append(slot)
-    return [
-        _day_sum(day, regime, slots) for day, slots in enumerate(found[1:-1], first_day) if slots
-    ]
-
-
-def _day_sum(day: int, regime: Regime, slots: list[SlotSum]) -> DaySum:
-    _, storage, ctt, grid, charged, feed_in, estimated = zip(*slots, strict=True)
-    return DaySum(
-        day, regime, sum(storage), sum(ctt), sum(grid), sum(charged), sum(feed_in), any(estimated)
-    )
+    load_wh: int | None = None
+    """What the home used in all, below 0 if its meters contradict each other; `None` where it
+    cannot be known. Not billed."""
 
 
 def verify_sums(sums: Sequence[DaySum]) -> None:

@@ -199,6 +199,10 @@ _WRITTEN: Final[Mapping[Reader, tuple[str, str]]] = {
     moment: ("Duration from now: 2h, 15min, 30d.", "2h"),
     label: ("A word.", "C"),
     key_list: ("Keys in hex.", "9f…"),
+    kwh_price: ("Price: 0.05 EUR/kWh.", '"0.05 EUR/kWh"'),
+    day: ("Day: YYYY-MM-DD.", "2026-11-01"),
+    hash_of: ("Digest in hex.", "9f…"),
+    hash_list: ("Digests in hex.", "9f…"),
 }
 """How each kind is written, and an example."""
 

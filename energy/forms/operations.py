@@ -90,6 +90,7 @@ def _bill(call: Callable[..., Any], *fields: Field) -> Form:
 
 
 def _tariff(**fields: Any) -> bill.SetTariff:  # noqa: ANN401 # what the readers return
+    """Agree what is charged from a local day on. By the issuer of bills."""
     return bill.SetTariff(Tariff(**fields))
 
 
@@ -101,7 +102,7 @@ _EUR: Final = Field("amount", "amount_ueur", eur)
 _REPORT: Final = Field("report", "report", integer, is_optional=True)
 _TOKEN: Final = Field("token", "token", integer)
 TARIFF: Final = (
-    Field("from", "from_day", day),
+    Field("from_day", "from_day", day),
     Field("residual", "residual_ueur", kwh_price),
     Field("feed_in", "feed_in_ueur", kwh_price),
     Field("delivery", "delivery_ueur", eur),

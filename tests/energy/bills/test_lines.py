@@ -213,14 +213,14 @@ def test_tariffs_of_other_days_play_no_part() -> None:
 def test_tariffs_are_read_from_a_file_in_plain_units() -> None:
     text = """
         [[tariff]]
-        from = "2026-01-01"
+        from_day = "2026-01-01"
         residual = "0.05 EUR/kWh"
         feed_in = "0.04 EUR/kWh"
         delivery = "25 EUR"
         rental = "5 EUR"
 
         [[tariff]]
-        from = "2026-11-11"
+        from_day = "2026-11-11"
         residual = "0.06 EUR/kWh"
         feed_in = "0.04 EUR/kWh"
         delivery = "25 EUR"
@@ -241,7 +241,7 @@ def test_tariffs_are_read_from_a_file_in_plain_units() -> None:
         ("prices = 1", "nothing else"),
         ("tariff = 1", "nothing else"),
         ("tariff = [1]", "nothing else"),
-        ('[[tariff]]\nfrom = "2026-01-01"', "tariff 1: residual is missing"),
+        ('[[tariff]]\nfrom_day = "2026-01-01"', "tariff 1: residual is missing"),
     ],
 )
 def test_a_tariff_file_that_breaks_a_rule_is_refused(text: str, why: str) -> None:

@@ -1,69 +1,17 @@
 from collections.abc import Sequence
-from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energy.bills.days import day_starts, parse_day, stretch
+from energy.bills.days import parse_day
 from energy.bills.files import parse_sums, sums_csv
-from energy.bills.sums import DaySum, SlotSum, missing_days, sum_days, verify_sums
+from energy.bills.sums import DaySum, verify_sums
 from tangle.errors import InvalidError
 from tangle.transaction import MAX_INTEGER
 
-SLOT_MS = 15 * 60_000
-ATHENS = ZoneInfo("Europe/Athens")
-WEEK = stretch("2026-10-22", "2026-10-28")
 DAY = parse_day("2026-11-01")
 energies = st.integers(0, 10**9)
-
-
-def slots_of(first: str, last: str) -> list[SlotSum]:
-    starts = day_starts(stretch(first, last), ATHENS)
-    return [
-        SlotSum(at, at % 7, 0, at % 5, at % 3, at % 2, is_estimated=False)
-        for at in range(starts[0], starts[-1], SLOT_MS)
-    ]
-
-
-def test_slots_count_for_the_local_day_in_which_they_start() -> None:
-    ones = [
-        SlotSum(slot.start_ms, 1, 0, 0, 0, 0, is_estimated=False)
-        for slot in slots_of("2026-10-22", "2026-10-28")
-    ]
-
-    sums = sum_days(ones, day_starts(WEEK, ATHENS), WEEK.first_day, "storage")
-
-    assert [one.from_storage_wh for one in sums] == [96, 96, 96, 100, 96, 96, 96]
-    assert [one.day for one in sums] == list(WEEK.days)
-
-
-def test_slots_outside_the_days_are_left_out_and_order_says_nothing() -> None:
-    slots = slots_of("2026-10-20", "2026-10-30")
-    inside = slots_of("2026-10-22", "2026-10-28")
-    starts = day_starts(WEEK, ATHENS)
-
-    sums = sum_days(reversed(slots), starts, WEEK.first_day, "storage")
-
-    assert sums == sum_days(inside, starts, WEEK.first_day, "storage")
-    assert sum(one.from_storage_wh for one in sums) == sum(one.from_storage_wh for one in inside)
-
-
-def test_a_day_with_one_estimated_slot_is_estimated() -> None:
-    first, *rest = slots_of("2026-10-22", "2026-10-23")
-    slots = [first._replace(is_estimated=True), *rest]
-
-    sums = sum_days(slots, day_starts(WEEK, ATHENS), WEEK.first_day, "storage")
-
-    assert [one.is_estimated for one in sums] == [True, False]
-
-
-def test_days_without_a_slot_are_missing_and_not_0() -> None:
-    slots = slots_of("2026-10-22", "2026-10-26")
-
-    sums = sum_days(slots, day_starts(WEEK, ATHENS), WEEK.first_day, "storage")
-
-    assert missing_days(sums, WEEK) == list(WEEK.days)[5:]
 
 
 @pytest.mark.parametrize(
