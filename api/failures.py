@@ -43,6 +43,8 @@ class FailureCode(StrEnum):
     NO_RECOVERY = "TW-LED-004"
     BAD_PROOF = "TW-LED-005"
     BAD_SNAPSHOT = "TW-LED-006"
+    NOT_BALANCED = "TW-LED-007"
+    NOT_COMPUTABLE = "TW-LED-008"
     BAD_ARGUMENT = "TW-ARG-001"
 
 

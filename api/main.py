@@ -124,6 +124,7 @@ _add(_group("broker", "MQTT."), "run", "api.processes.broker_main", "Run the emb
 app.add_typer(wallet_commands.app, name="wallet")
 app.add_typer(key_commands.devices, name="device")
 app.add_typer(key_commands.keys, name="key")
+_add(app, "audit", "api.commands.audit_main", "Compute whether energy and money add up.")
 _groups = operation_commands.add_operations(app, vote_commands.app)
 for _word, _text in (
     ("preview", "Show what a bill would say."),

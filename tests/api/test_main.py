@@ -106,6 +106,7 @@ def test_every_command_that_was_asked_for_is_there() -> None:
         *(f"bank {verb}" for verb in ("mint", "burn", "unlock", "lock")),
         *(f"market {verb}" for verb in ("sell", "buy", "cancel")),
         *(f"ctt {name[4:].replace('_', '-')}" for name in FORMS if name.startswith("ctt.")),
+        "audit",
         *(f"bill {verb}" for verb in ("preview", "issue", "show", "verify", "credit")),
         *(f"bill {verb}" for verb in ("tariff", "pay", "refund")),
         *(f"vote {name.replace('_', '-')}" for name in (*ACTS, SET_PARAMETER)),
