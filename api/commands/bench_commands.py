@@ -12,15 +12,24 @@ from random import Random
 from statistics import median
 from time import process_time
 from typing import Annotated, Final
+from zoneinfo import ZoneInfo
 
 import typer
 
 from api.contracts import CONTRACTS
 from api.terminal.options import add_command, typer_app
 from api.terminal.talk import put_json
+from energy.bills.as_json import bill_file
+from energy.bills.days import day_starts, stretch
+from energy.bills.documents import Parties, final_bill, preview
+from energy.bills.settled import day_sums
+from energy.bills.tariffs import Tariff
 from energy.market.contract import CONTRACT as MARKET
+from energy.settlement.records import SlotBalance
+from energy.settlement.regimes import Storage
+from energy.settlement.slots import SLOT_MS
 from energy.workload import SHARES, Issued, Workload, order, people, start_rows
-from tangle.address import address_of
+from tangle.address import Address, address_of
 from tangle.contracts import Changed, Context
 from tangle.keys import SIGNATURE_SIZE, PublicKey
 from tangle.ledger import Ledger, LedgerRules
@@ -52,6 +61,8 @@ Operations = Annotated[
     int, typer.Option("--operations", min=100, max=50_000, help="In each round.", show_default=True)
 ]
 
+Members = Annotated[int, typer.Option("--members", min=1, max=100_000, show_default=True)]
+
 
 def energy(*, rounds: Rounds = 5, operations: Operations = 10_000) -> None:
     """Measure the ledger of energy operations, without signatures: one JSON object per figure.
@@ -73,6 +84,70 @@ def energy(*, rounds: Rounds = 5, operations: Operations = 10_000) -> None:
                 "machine": machine,
             }
         )
+
+
+def bills(*, rounds: Rounds = 3, members: Members = 1_000) -> None:
+    """Measure a bill run: a month of 15-minute slots for so many members, one after the other.
+
+    From the slots that settlement made to the bytes of final bills; one JSON object.
+
+    Examples:
+      tanglewatt bench bills
+    """
+    values = [_bill_run(members, Random(SEED + at)) for at in range(rounds)]
+    put_json(
+        {
+            "metric": f"bills.month.{members}",
+            "value": round(median(values) * 1_000),
+            "unit": "ms",
+            "rounds": rounds,
+            "machine": _machine(),
+        }
+    )
+
+
+def _bill_run(members: int, rng: Random) -> float:
+    """Return how many seconds it takes to bill members for a month, one of them at a time."""
+    month = stretch("2026-10-01", "2026-10-31")  # with a day of 100 slots
+    starts = day_starts(month, ZoneInfo("Europe/Athens"))
+    tariffs = [
+        Tariff(month.first_day - 30, 250_000, 80_000, 25_000_000, 5_000_000, 190_000),
+        Tariff(month.first_day + 14, 270_000, 80_000, 25_000_000, 5_000_000, 190_000),
+    ]
+    took = 0.0
+    for number in range(1, members + 1):
+        slots = _slots(address_of(PublicKey(number.to_bytes(32, "big"))), starts, rng)
+        parties = Parties(bytes(NETWORK_SIZE), Address(bytes(32)), slots[0].member)
+        began = process_time()
+        sums = day_sums(slots, starts, month.first_day, {})
+        bill = final_bill(preview(parties, sums, tariffs, month), number, _START_MS, bytes(32))
+        bill_file(bill)
+        took += process_time() - began
+    return took
+
+
+def _slots(member: Address, starts: list[int], rng: Random) -> list[SlotBalance]:
+    regime = Storage(Address(bytes(32)))
+    draws = [rng.randrange(1_000) for _ in range(64)]
+    return [
+        SlotBalance(
+            at,
+            member,
+            regime,
+            draw,
+            draw,
+            draw,
+            draw // 2,
+            0,
+            draw // 3,
+            draw // 4,
+            0,
+            0,
+            is_substitute=False,
+        )
+        for number, at in enumerate(range(starts[0], starts[-1], SLOT_MS))
+        for draw in (draws[number % 64],)
+    ]
 
 
 def _figures(rounds: int, operations: int) -> Iterator[tuple[str, str, list[float]]]:
@@ -159,4 +234,5 @@ def _machine() -> str:
     return f"{platform.machine()}, {os.cpu_count()} cores, {python}"
 
 
+add_command(app, "bills", bills)
 add_command(app, "energy", energy)

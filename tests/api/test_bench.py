@@ -28,3 +28,13 @@ def test_every_figure_is_one_object_on_one_line(monkeypatch: pytest.MonkeyPatch)
         ("market.orders.40", "orders/s"),
     ]
     assert all(one["value"] > 0 and one["rounds"] == 2 for one in figures)
+
+
+def test_a_bill_run_is_one_figure() -> None:
+    result = CliRunner().invoke(app, ["bench", "bills", "--rounds", "1", "--members", "3"])
+
+    (figure,) = (json.loads(line) for line in result.stdout.splitlines())
+    assert result.exit_code == 0
+    assert list(figure) == FIELDS
+    assert (figure["metric"], figure["unit"]) == ("bills.month.3", "ms")
+    assert figure["value"] > 0

@@ -93,6 +93,7 @@ def test_every_command_that_was_asked_for_is_there() -> None:
         "proof verify",
         "mesh renew",
         "query",
+        "bench bills",
         "bench energy",
         "energy show",
         "member show",
