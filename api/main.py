@@ -126,7 +126,7 @@ app.add_typer(wallet_commands.app, name="wallet")
 app.add_typer(key_commands.devices, name="device")
 app.add_typer(key_commands.keys, name="key")
 _add(app, "audit", "api.commands.audit_main", "Compute whether energy and money add up.")
-_bills = typer_app("What is billed, and what is paid for it.")
+_groups = operation_commands.add_operations(app, vote_commands.app)
 for _word, _text in (
     ("preview", "Show what a bill would say."),
     ("issue", "Make a final bill: the next number, its digest on the ledger, its file here."),
@@ -134,8 +134,7 @@ for _word, _text in (
     ("verify", "Hold a document against the ledger, and with --sums compute the bill anew."),
     ("credit", "Take a whole bill back by a credit note."),
 ):
-    _add(_bills, _word, "api.commands.bill_main", _text, (_word,))
-_groups = operation_commands.add_operations(app, vote_commands.app, _bills)
+    _add(_groups["bill"], _word, "api.commands.bill_main", _text, (_word,))
 app.add_typer(vote_commands.app, name="vote")
 add_command(_groups["energy"], "show", energy_commands.show)
 add_command(vote_commands.app, "list", energy_commands.list_votes)

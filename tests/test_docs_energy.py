@@ -35,8 +35,13 @@ KINDS: Final[dict[Reader, str]] = {
     kinds.integer: "number",
     kinds.watts: "watts or none",
     kinds.moment: "duration",
-    kinds.label: "word",
+    kinds.parameter_name: "word",
+    kinds.parameter_text: "word",
     kinds.key_list: "names",
+    kinds.kwh_price: "energy price",
+    kinds.day: "day",
+    kinds.hash_of: "digest",
+    kinds.hash_list: "digests",
 }
 """What the page calls each kind of field."""
 
@@ -189,6 +194,7 @@ def test_every_query_is_listed_and_no_other() -> None:
             *(f"U.{what}" for what in queries._OF_UNIT),
             *(f"ctt.ID.{what}" for what in queries._OF_CTT),
             "X.session.U",
+            "X.bill.ID",
             "parameter.NAME",
             "trades",
         ]

@@ -65,6 +65,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "bank": "Money that comes in and goes out.",
     "market": "Orders for energy tokens.",
     "ctt": "Energy accounts of fixed capacity.",
+    "bill": "What is billed, and what is paid for it.",
 }
 _OF_DOCUMENTS: Final = ("bill.issue", "bill.credit")
 """What the ledger gets of them is made from a document."""
@@ -247,15 +248,13 @@ def _issuer(layout: Layout, given: Mapping[str, Any], do: str) -> Issuer:
     return wallet_issuer(layout, wallet_path(layout, home, wallet), given["passphrase_file"])
 
 
-def add_operations(
-    app: typer.Typer, votes: typer.Typer, bills: typer.Typer
-) -> Mapping[str, typer.Typer]:
+def add_operations(app: typer.Typer, votes: typer.Typer) -> Mapping[str, typer.Typer]:
     """Add a command for each operation, and one to `votes` for each act that has none yet.
 
     Returns:
         The groups by noun, for commands that only ask.
     """
-    groups = {name: typer_app(text) for name, text in GROUPS.items()} | {"bill": bills}
+    groups = {name: typer_app(text) for name, text in GROUPS.items()}
     for do, form in FORMS.items():
         noun, _, verb = do.partition(".")
         if noun == "transfer" or do in _OF_DOCUMENTS:
