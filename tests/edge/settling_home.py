@@ -58,6 +58,7 @@ class SettlingHome:
         self.replaces: dict[Address, Address] = {}
         self.journal = Journal(folder, network_id(GENESIS))
         self.applied: list[Operation] = []
+        self.ignored: list[Operation] = []
         self.start()
 
     def start(self) -> None:
@@ -121,8 +122,9 @@ class SettlingHome:
                     stored = self.journal.transaction(tx_id)
                     assert stored is not None
                     payload = decode(stored.data).transaction.payload
-                    if isinstance(outcome, Applied) and isinstance(payload, Operation):
-                        self.applied.append(payload)
+                    if isinstance(payload, Operation):
+                        found = self.applied if isinstance(outcome, Applied) else self.ignored
+                        found.append(payload)
 
     def found(self, *, delegated: bool = True) -> None:
         """Have the battery and the meters on the ledger, the homes connected, hours as periods."""

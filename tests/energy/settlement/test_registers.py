@@ -106,14 +106,14 @@ def test_what_comes_late_counts_in_the_first_slot_that_is_not_settled() -> None:
 
 
 def test_a_reading_below_what_was_bridged_over_it_takes_nothing_back() -> None:
-    bridged = series_of(device(1), [at(0, 0), at(30, 100)])
+    bridged = series_of(device(1), [at(0, 0), at(45, 90, 90)])
     _, counted = slot_energies([bridged], {}, period(1))
-    late = series_of(device(1), [at(0, 0), at(20, 40), at(30, 100)])
+    late = series_of(device(1), [at(0, 0), at(30, 20, 20), at(45, 90, 90)])
 
-    found, _ = slot_energies([late], counted, period(1, START_MS + SLOT_MS))
+    found, _ = slot_energies([late], counted, period(2, START_MS + SLOT_MS))
 
-    assert counted[device(1)] == at(15, 50, guessed=True)
-    assert found == [SlotEnergy(50, 0, is_substitute=True)]
+    assert counted[device(1)] == at(15, 30, 30, guessed=True)
+    assert found == [SlotEnergy(0, 0, is_substitute=True), SlotEnergy(60, 60)]
 
 
 @pytest.mark.parametrize(
