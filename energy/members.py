@@ -26,6 +26,12 @@ def is_member(rows: RowReader, address: Address) -> bool:
     return known is not None and known.role != "meter"
 
 
+def is_voter(rows: RowReader, address: Address) -> bool:
+    """Return whether `address` votes at this moment. Costs one row, however many there are."""
+    known = identity(rows, address)
+    return known is not None and known.role == "voter"
+
+
 def voters(rows: RowReader) -> frozenset[Address]:
     """Return who votes at this moment."""
     return frozenset(

@@ -41,7 +41,7 @@ from energy.ctt.rows import (
     token_key,
 )
 from energy.ctt.trading import approve, buy, buy_empty, set_on_sale, transfer, withdraw_sale
-from energy.members import voters
+from energy.members import is_voter
 from tangle.accounts import NO_ADDRESS, identity
 from tangle.codec import encode
 from tangle.contracts import Changed, Context, Contract
@@ -100,7 +100,7 @@ def _trade(
 
 def _create(rows: RowReader, call: Create, context: Context) -> Changed | Reason:
     """`NOT_ALLOWED` but for a voter, and when there is a collection already."""
-    if context.address not in voters(rows) or collection(rows) is not None:
+    if not is_voter(rows, context.address) or collection(rows) is not None:
         return Reason.NOT_ALLOWED
     made = Collection(
         call.admin, call.operator, call.max_tokens, call.capacity_wh, call.price_ueur, 0

@@ -12,7 +12,7 @@ import msgspec
 
 from energy.governance.acts import Act, AddVoter, RemoveUnit, RemoveVoter, Vote, act_name, decoder
 from energy.governance.rules import carried_out, take_effect
-from energy.members import voters
+from energy.members import is_voter, voters
 from energy.powerchain.registry import gap_without
 from tangle.address import Address
 from tangle.codec import Decoder, encode
@@ -80,9 +80,8 @@ def apply_governance(rows: RowReader, call: Vote, context: Context) -> Changed |
         `TOO_MANY_VOTES` (it has opened too many that are undecided), or why the act could not
         be carried out now.
     """
-    entitled = voters(rows)
-    if context.address not in entitled:
-        return Reason.NOT_ALLOWED
+    if not is_voter(rows, context.address):
+        return Reason.NOT_ALLOWED  # before all voters are looked for: anybody can ask for this
     possible = carried_out(rows, call.act)
     if isinstance(possible, Reason):
         return possible
@@ -91,7 +90,7 @@ def apply_governance(rows: RowReader, call: Vote, context: Context) -> Changed |
         return vote
     vote = _with_ballot(vote, context.address, is_yes=call.yes)
     event = _voted(rows, call, context.address)
-    if not _passes(vote, entitled):
+    if not _passes(vote, voters(rows)):
         return Changed({vote_key(call.act): encode(vote)}, (event,))
     draft = Draft(rows)
     draft.put({vote_key(call.act): None, **possible.changes})

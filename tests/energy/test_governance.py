@@ -1,12 +1,16 @@
 """Votes: who may, what passes, what lapses, and who signs from then on."""
 
+from collections.abc import Iterator
 from random import Random
 
 import msgspec
 import pytest
+from typing_extensions import override
 
 from coordinator.issuer import Issue, Issuer, Unnamed
 from coordinator.lock import first_lock
+from energy.ctt.calls import Create
+from energy.ctt.contract import apply_ctt
 from energy.governance.acts import CoordinatorKeysAct, Vote
 from energy.governance.contract import (
     CONTRACT,
@@ -218,3 +222,22 @@ def test_a_refused_ballot_uses_its_number_and_changes_no_key() -> None:
 
 def view_of(core: NodeCore) -> View:
     return View(core.graph, core.weights, core.confirmed_index, core.parameters)
+
+
+class Unscanned(Rows):
+    """Rows that nobody may go through."""
+
+    @override
+    def walk(self, prefix: bytes) -> Iterator[bytes]:
+        raise AssertionError(f"scans {prefix!r}")
+
+
+def test_a_ballot_or_collection_of_no_voter_is_refused_without_a_look_at_all_identities() -> None:
+    rows = Unscanned(genesis_rows(community()))
+    member = by(member_key(0))
+    address = member.address
+
+    create = Create(address, address, 1, 1, 1)
+
+    assert apply_governance(rows, Vote(ACT, yes=True), member) is Reason.NOT_ALLOWED
+    assert apply_ctt(rows, create, member) is Reason.NOT_ALLOWED
