@@ -17,9 +17,8 @@ from energy.ctt.rows import (
     CttToken,
     account_key,
     account_row,
-    held_row,
     meter_key,
-    token_key,
+    token_rows,
 )
 from energy.locked import change_energy, mint
 from energy.market.contract import Buy, Sell, market_operation
@@ -115,8 +114,8 @@ def _ctt_rows(those: People) -> dict[bytes, bytes | None]:
         rows[meter_key(address_of(meter))] = encode(CttMeter(owner, 0))
         rows[account_key(owner)] = account_row(Account(TOKENS_PER_MEMBER * _HELD_WH))
         for number in range(at * TOKENS_PER_MEMBER, (at + 1) * TOKENS_PER_MEMBER):
-            rows[token_key(number)] = encode(CttToken(owner, _ROOM_WH, _HELD_WH, None, None))
-            rows.update([held_row(owner, number)])
+            held = CttToken(owner, _ROOM_WH, _HELD_WH, None, None)
+            rows.update(token_rows(number, None, held))
     return rows
 
 

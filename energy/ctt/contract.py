@@ -38,7 +38,7 @@ from energy.ctt.rows import (
     ctt_meter,
     meter_key,
     token,
-    token_key,
+    token_rows,
 )
 from energy.ctt.trading import approve, buy, buy_empty, set_on_sale, transfer, withdraw_sale
 from energy.members import is_voter
@@ -144,9 +144,9 @@ def _set_capacity(rows: RowReader, call: SetTokenCapacity, context: Context) -> 
         return Reason.OUT_OF_RANGE
     if call.capacity_wh < one.energy_wh:
         return Reason.CAPACITY
-    one = msgspec.structs.replace(one, capacity_wh=call.capacity_wh)
+    after = msgspec.structs.replace(one, capacity_wh=call.capacity_wh)
     event = Event("ctt.capacity", (("token", call.token), ("capacity_wh", call.capacity_wh)))
-    return Changed({token_key(call.token): encode(one)}, (event,))
+    return Changed(token_rows(call.token, one, after), (event,))
 
 
 def _enrol(

@@ -1,5 +1,6 @@
 """Energy on tokens, as confirmed meters report it: charged and depleted in order of number."""
 
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -10,11 +11,12 @@ from energy.ctt.rows import (
     account,
     account_key,
     account_row,
+    charged_tokens,
     ctt_meter,
     meter_key,
     token,
-    token_key,
-    tokens_of,
+    token_rows,
+    tokens_with_room,
 )
 from energy.ctt.trading import change_available
 from tangle.address import Address
@@ -114,18 +116,17 @@ def _count_report(draft: Draft, address: Address, meter: CttMeter, report: int |
 
 def _spread(draft: Draft, owner: Address, energy_wh: int, *, is_charge: bool) -> int:
     """Charge or deplete an owner's tokens that are not on sale; return what found no place."""
-    left_wh, touched = energy_wh, 0
-    for number in tokens_of(draft, owner):
-        if not left_wh or touched == MAX_TOUCHED:
+    found = tokens_with_room(draft, owner) if is_charge else charged_tokens(draft, owner)
+    left_wh = energy_wh
+    for number in list(islice(found, MAX_TOUCHED)):  # writing to them ends a walk
+        if not left_wh:
             break
         one = token(draft, number)
         assert one is not None, f"the index names token {number}, which is not there"
         room_wh = one.capacity_wh - one.energy_wh if is_charge else one.energy_wh
         part_wh = min(left_wh, room_wh)
-        if one.sale is not None or not part_wh:
-            continue
         after_wh = one.energy_wh + (part_wh if is_charge else -part_wh)
-        draft.put({token_key(number): encode(msgspec.structs.replace(one, energy_wh=after_wh))})
+        after = msgspec.structs.replace(one, energy_wh=after_wh)
+        draft.put(token_rows(number, one, after))
         left_wh -= part_wh
-        touched += 1
     return left_wh

@@ -4,6 +4,7 @@ A member's account row says in one place how much of its energy may be consumed,
 signed to be interrupted when nothing is left: a relay obeys a state proof of that one row.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -19,6 +20,10 @@ ACCOUNT_PREFIX: Final = b"ctt/account/"
 METER_PREFIX: Final = b"ctt/meter/"
 _CLAIM_PREFIX: Final = b"ctt/claim/"
 _HELD_PREFIX: Final = b"ctt/held/"
+_CHARGED_PREFIX: Final = b"ctt/charged/"
+_ROOM_PREFIX: Final = b"ctt/room/"
+
+Changes = dict[bytes, bytes | None]
 
 _ID_SIZE: Final = 8
 _MAX_ROW_SIZE: Final = 1_024
@@ -98,7 +103,7 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Held(msgspec.Struct, frozen=True, array_like=True):
-    """An entry of the index from owners to tokens."""
+    """An entry of an index from owners to tokens: all, those with energy, those with room."""
 
 
 _collections: Final = Decoder(Collection, "CTT collection row", _MAX_ROW_SIZE)
@@ -128,20 +133,51 @@ def token(rows: RowReader, number: int) -> CttToken | None:
     return None if value is None else _tokens.read(value)
 
 
-def held_key(owner: Address, number: int) -> bytes:
-    """Return the key of the index entry that `owner` has a token."""
-    return _HELD_PREFIX + owner + b"/" + number.to_bytes(_ID_SIZE)
+def token_rows(number: int, before: CttToken | None, after: CttToken) -> Changes:
+    """Return the rows of a new or changed token: itself, and what leads to it.
 
-
-def held_row(owner: Address, number: int) -> tuple[bytes, bytes]:
-    """Return key and value of the index entry that `owner` has a token."""
-    return held_key(owner, number), _HELD
+    Args:
+        number: Of the token.
+        before: As the rows have it; `None` for a new one.
+        after: As it is to be.
+    """
+    gone = () if before is None else _entries(number, before)
+    rows: Changes = dict.fromkeys(gone)
+    rows.update(dict.fromkeys(_entries(number, after), _HELD))
+    rows[token_key(number)] = encode(after)
+    return rows
 
 
 def tokens_of(rows: RowReader, owner: Address) -> list[int]:
     """Return the numbers of an owner's tokens, ascending."""
-    prefix = _HELD_PREFIX + owner + b"/"
-    return [int.from_bytes(key.removeprefix(prefix)) for key, _ in rows.scan(prefix)]
+    return list(_numbers(rows, _HELD_PREFIX, owner))
+
+
+def charged_tokens(rows: RowReader, owner: Address) -> Iterator[int]:
+    """Yield the numbers of an owner's tokens that energy can be taken from, ascending. Lazy."""
+    return _numbers(rows, _CHARGED_PREFIX, owner)
+
+
+def tokens_with_room(rows: RowReader, owner: Address) -> Iterator[int]:
+    """Yield the numbers of an owner's tokens that can be charged, ascending. Lazy."""
+    return _numbers(rows, _ROOM_PREFIX, owner)
+
+
+def _numbers(rows: RowReader, prefix: bytes, owner: Address) -> Iterator[int]:
+    whole = prefix + owner + b"/"
+    for key in rows.walk(whole):
+        yield int.from_bytes(key.removeprefix(whole))
+
+
+def _entries(number: int, one: CttToken) -> list[bytes]:
+    """Return the keys under which a token is found: by its owner, and by who reports for it."""
+    prefixes = [_HELD_PREFIX]
+    if one.sale is None and one.energy_wh:
+        prefixes.append(_CHARGED_PREFIX)
+    if one.sale is None and one.energy_wh < one.capacity_wh:
+        prefixes.append(_ROOM_PREFIX)
+    tail = one.owner + b"/" + number.to_bytes(_ID_SIZE)
+    return [prefix + tail for prefix in prefixes]
 
 
 def account_key(address: Address) -> bytes:

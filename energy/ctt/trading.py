@@ -11,10 +11,8 @@ from energy.ctt.rows import (
     account_key,
     account_row,
     collection,
-    held_key,
-    held_row,
     token,
-    token_key,
+    token_rows,
 )
 from energy.units import WH_PER_KWH
 from tangle.accounts import Token, moved
@@ -43,10 +41,9 @@ def buy_empty(rows: RowReader, call: BuyEmpty, context: Context) -> Changed | Re
     cost_ueur = 0 if context.address == held.admin else call.count * held.price_ueur
     if not _pay(draft, context.address, Address(held.admin), cost_ueur):
         return Reason.INSUFFICIENT_EEURO
-    empty = encode(CttToken(context.address, held.capacity_wh, 0, None, None))
+    empty = CttToken(context.address, held.capacity_wh, 0, None, None)
     for number in range(held.made, held.made + call.count):
-        draft.put({token_key(number): empty})
-        draft.put(dict([held_row(context.address, number)]))
+        draft.put(token_rows(number, None, empty))
     after = msgspec.structs.replace(held, made=held.made + call.count)
     draft.put({COLLECTION_KEY: encode(after)})
     event = Event(
@@ -149,7 +146,7 @@ def approve(rows: RowReader, call: Approve, context: Context) -> Changed | Reaso
         return Reason.SELF
     event = Event("ctt.approved", (("token", call.token), ("approved", call.to or "nobody")))
     changed = msgspec.structs.replace(one, approved=call.to)
-    return Changed({token_key(call.token): encode(changed)}, (event,))
+    return Changed(token_rows(call.token, one, changed), (event,))
 
 
 def _pay(draft: Draft, payer: Address, recipient: Address, amount_ueur: int) -> bool:
@@ -171,8 +168,7 @@ def _hand_over(draft: Draft, number: int, one: CttToken, to: Address) -> bool:
     if one.sale is None:
         change_available(draft, former, -one.energy_wh)
     after = CttToken(to, one.capacity_wh, one.energy_wh, None, None)
-    draft.put({token_key(number): encode(after), held_key(former, number): None})
-    draft.put(dict([held_row(to, number)]))
+    draft.put(token_rows(number, one, after))
     return change_available(draft, to, one.energy_wh)
 
 
@@ -183,7 +179,7 @@ def _sale_changed(
     change_wh = one.energy_wh if sale is None else -one.energy_wh
     if not change_available(draft, Address(one.owner), change_wh):
         return Reason.OUT_OF_RANGE
-    draft.put({token_key(number): encode(msgspec.structs.replace(one, sale=sale))})
+    draft.put(token_rows(number, one, msgspec.structs.replace(one, sale=sale)))
     return Changed(draft.changes, (event,))
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
+from typing_extensions import override
 
 from energy.ctt.calls import (
     Approve,
@@ -22,6 +23,7 @@ from energy.ctt.calls import (
     UpdateAdmin,
     WithdrawSale,
 )
+from energy.ctt.contract import apply_ctt
 from energy.ctt.rows import (
     Account,
     CttToken,
@@ -34,9 +36,11 @@ from energy.ctt.rows import (
     token,
     tokens_of,
 )
+from tangle.contracts import Changed, Context
 from tangle.keys import SigningKey
 from tangle.outcomes import Reason
-from tangle.transaction import MAX_INTEGER
+from tangle.rows import Draft
+from tangle.transaction import MAX_INTEGER, TransactionId
 from tests.community import VOTER, member_key, meter_key
 from tests.energy.ctt.world import (
     ADMIN,
@@ -396,3 +400,39 @@ def test_more_energy_than_the_ledger_can_count_is_on_nobodys_tokens() -> None:
     ]
 
     assert refused == [Reason.OUT_OF_RANGE] * 4
+
+
+class Counted(Draft):
+    """Rows that count how many were asked for."""
+
+    asked = 0
+
+    @override
+    def get(self, key: bytes) -> bytes | None:
+        self.asked += 1
+        return super().get(key)
+
+
+def test_a_report_does_not_look_at_tokens_that_it_cannot_change() -> None:
+    world = after([(ALICE, BuyEmpty(100))] * 5, community(max_tokens=600))
+    after([(METER, Recharge(10 * KWH, None)), (METER, Consume(10 * KWH, None))], world)
+    after([(ALICE, SetOnSale(number, 0, 0)) for number in range(499)], world)
+    after([(METER, Recharge(1 * KWH, None))], world)
+    assert on_board(world, 499) == 1 * KWH
+    rows = Counted(world.rows)
+
+    meter = Context(METER.public, address(METER), TransactionId(bytes(32)), 1, 1_000, 0)
+    decided = apply_ctt(rows, Consume(1 * KWH, None), meter)
+
+    assert isinstance(decided, Changed)
+    assert rows.asked < 20
+
+
+def test_a_smaller_capacity_leaves_no_room_and_a_larger_one_makes_some() -> None:
+    world = after([(ALICE, BuyEmpty(1)), (METER, Recharge(2 * KWH, None))])
+    after([(OPERATOR, SetTokenCapacity(2 * KWH, 0))], world)
+    assert world.call(METER, Recharge(1, None)) is Reason.CAPACITY
+
+    after([(OPERATOR, SetTokenCapacity(3 * KWH, 0)), (METER, Recharge(KWH, None))], world)
+
+    assert on_board(world, 0) == 3 * KWH
