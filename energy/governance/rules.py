@@ -28,8 +28,8 @@ from energy.parameters import (
     with_parameter,
 )
 from energy.powerchain.gap import Gap, rate_of
-from energy.powerchain.records import StorageUnit, gap_of, put_rate, put_unit, unit_at
-from energy.powerchain.registry import refused_registration, remove_unit
+from energy.powerchain.records import StorageUnit, gap_of, put_rate, unit_at
+from energy.powerchain.registry import add_unit, refused_registration, remove_unit
 from tangle.accounts import (
     COORDINATORS_KEY,
     CoordinatorKeys,
@@ -127,7 +127,7 @@ def _set_unit(rows: RowReader, act: RegisterUnit | RemoveUnit) -> Changed | Reas
     reason = refused_registration(rows, act.unit, unit)
     if reason is not None:
         return reason
-    put_unit(draft, act.unit, unit)
+    add_unit(draft, act.unit, unit)
     fields = (
         ("unit", act.unit),
         ("owner", act.owner),

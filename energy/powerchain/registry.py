@@ -2,6 +2,8 @@
 
 from typing import Final
 
+import msgspec
+
 from energy.members import is_member
 from energy.parameters import parameters
 from energy.powerchain.gap import Gap, gone
@@ -12,6 +14,7 @@ from energy.powerchain.records import (
     put_connection,
     put_reporter,
     put_unit,
+    reported_unit,
     sessions_of,
     unit_at,
 )
@@ -41,6 +44,20 @@ def refused_registration(rows: RowReader, address: Address, unit: StorageUnit) -
         return Reason.DEVICE_KNOWN
     is_sound = 1 <= unit.capacity_wh <= MAX_CAPACITY_WH and 1 <= unit.efficiency_ppm <= PPM
     return None if is_sound else Reason.OUT_OF_RANGE
+
+
+def add_unit(draft: Draft, address: Address, unit: StorageUnit) -> None:
+    """Write a new unit. Whatever other unit had named its key to report for it, has not any more.
+
+    It was never asked: else one unit could keep the next from ever reporting for itself.
+    """
+    other = reported_unit(draft, address)
+    if other != address:
+        held = unit_at(draft, other)
+        assert held is not None, f"{address.hex()} reports for {other.hex()}, which is no unit"
+        put_reporter(draft, address, None)
+        put_unit(draft, other, msgspec.structs.replace(held, reporter=NO_ADDRESS))
+    put_unit(draft, address, unit)
 
 
 def gap_without(rows: RowReader, address: Address) -> Gap:

@@ -463,3 +463,16 @@ def test_more_than_the_ledger_can_count_is_refused() -> None:
 
     assert town.do("U1", Produced(B, 1)) is Reason.OUT_OF_RANGE
     assert town.do("U1", Actual(1)) is Reason.OUT_OF_RANGE
+
+
+def test_a_key_that_becomes_a_unit_reports_for_itself_whoever_named_it_before() -> None:
+    town = full()
+    town.all("U1", Delegate(U2))
+
+    town.all("A", RegisterUnit(U2, D, 5_000))
+    town.all("U2", Produced(B, 1_000))
+
+    town.expect({"U1.energy": "10 kWh", "U2.energy": "1 kWh"})
+    town.all("U2", Delegate(R1), Delegate(None))
+    town.all("U1", Delegate(R1))
+    assert town.do("U2", Delegate(R1)) is Reason.NOT_ALLOWED
