@@ -11,8 +11,9 @@ from tangle.effects import Halted
 from tangle.outcomes import Applied, Event, Ignored, NoValue, Outcome, Reason
 from tangle.transaction import Counter, HashField, TransactionId
 
-MAX_OUTCOME_SIZE: Final = 2**20
-"""Of one stored outcome: far beyond the events that one operation of 16 KiB can cause."""
+MAX_OUTCOME_SIZE: Final = 2**26
+"""Of one stored outcome. An order meets 1,000 others at most, but to remove a storage unit reports
+the end of every session there: 200 bytes for each member, so 300,000 of them find room."""
 
 MAX_ROTATION_SIZE: Final = 2**17
 """Of a stored change of the coordinator keys: a milestone, a path and a row, each bounded."""

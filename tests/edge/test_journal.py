@@ -16,6 +16,7 @@ from edge.entries import (
     TakenReading,
 )
 from edge.journal import Journal
+from edge.records import decode_outcome, encode_outcome
 from edge.storage import JOURNAL_NAME
 from tangle.accounts import genesis_rows
 from tangle.effects import Halted
@@ -23,7 +24,7 @@ from tangle.errors import DamagedStoreError, ForeignStoreError, StorageError
 from tangle.keys import SigningKey
 from tangle.outcomes import Applied, Event, Ignored, NoValue, Reason
 from tangle.restored import StoredVertex
-from tangle.transaction import ReadingBatch, TransactionId
+from tangle.transaction import MAX_INTEGER, ReadingBatch, TransactionId
 from tests.edge.making import (
     DEVICE,
     GENESIS,
@@ -399,3 +400,19 @@ def test_altered_bytes_are_named_when_they_are_read(
 def dump(journal: Journal) -> list[object]:
     tables = journal._storage.rows("SELECT name FROM sqlite_master WHERE type = 'table'")
     return [journal._storage.rows(f"SELECT * FROM {name}") for (name,) in tables]
+
+
+def test_the_end_of_every_session_of_a_large_unit_is_one_outcome() -> None:
+    ended = Event(
+        "energy.session_ended",
+        (
+            ("unit", bytes(32)),
+            ("member", bytes(32)),
+            ("returned_uent", MAX_INTEGER),
+            ("energy_wh", MAX_INTEGER),
+            ("why", "removed"),
+        ),
+    )
+    outcome = Applied((ended,) * 10_000)
+
+    assert decode_outcome(encode_outcome(outcome)) == outcome
