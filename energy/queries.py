@@ -4,6 +4,7 @@
 between dots, the first of them a name of the asker's own for an address.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -117,7 +118,7 @@ def _banker(rows: RowReader, names: Names) -> Answer:
 
 def _of_ctt(rows: RowReader, what: str, names: Names) -> Answer:
     number, _, field = what.partition(".")
-    one = token(rows, int(number)) if number.isascii() and number.isdigit() else None
+    one = token(rows, int(number)) if _TOKEN_NUMBER.fullmatch(number) else None
     if one is None or field not in _OF_CTT:
         raise InvalidError(f"query: no {field!r} of CTT token {number!r}")
     return _OF_CTT[field](one, names)
@@ -138,6 +139,8 @@ def _orders(rows: RowReader, names: Names) -> Answer:
 
 
 NOTHING: Final = "none"
+_TOKEN_NUMBER: Final = re.compile(r"[0-9]{1,18}")
+"""As many digits as surely fit a key, and as many as Python reads."""
 
 _WHOLE: Final[Mapping[str, Callable[[RowReader], Answer]]] = {
     "total.ent": lambda rows: render(total(rows, Token.ENT), ENT),

@@ -58,6 +58,8 @@ def test_a_key_is_answered(key: str, answer: Answer) -> None:
         "parameter.Q",
         "",
         ".",
+        pytest.param(f"ctt.{2**64}.owner", id="number beyond a key"),
+        pytest.param(f"ctt.{'9' * 5_000}.owner", id="more digits than Python reads"),
     ],
 )
 def test_what_is_no_key_is_refused_by_name(key: str) -> None:
