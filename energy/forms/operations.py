@@ -271,7 +271,8 @@ def act(name: str, arguments: Mapping[str, object], known: Known) -> acts.Act:
 def fields_of(do: str, given: Mapping[str, object]) -> tuple[Field, ...]:
     """Return the fields of an operation, or of the act it votes on; none if it is not known."""
     if do == VOTE:
-        return ACTS[str(given["act"])][1] if given.get("act") in ACTS else ()
+        name = str(given.get("act"))
+        return ACTS[name][1] if name in ACTS else ()
     return FORMS[do].fields if do in FORMS else ()
 
 
@@ -303,6 +304,9 @@ def _made(call: Callable[..., Any], fields: Mapping[str, object]) -> Any:  # noq
 
 def _operation(contract: Contract[Any], call: object) -> Operation:
     """Return the payload, held against the rules that every node checks it by."""
-    data = encode(call)
+    try:
+        data = encode(call)
+    except (OverflowError, UnicodeEncodeError) as error:  # 2^64 and beyond, half a character
+        raise InvalidError(f"{contract.name}: {error}") from error
     contract.decode(data)
     return Operation(contract.name, data)
