@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from edge.entries import TakenReading
 from edge.faults import pass_point
 from edge.inspection import inspect
 from edge.offline import Reader, open_reader, reported
 from edge.replacing import replace_journal, sync_path
+from edge.sealing import open_sealed
 from edge.storage import JOURNAL_NAME, lock_folder
 from tangle.contracts import Contracts
 from tangle.errors import (
@@ -64,7 +66,13 @@ def write_backup(folder: Path, file: Path, genesis: Genesis, contracts: Contract
 
 
 def restore_backup(
-    file: Path, folder: Path, genesis: Genesis, contracts: Contracts, *, accepts_loss: bool
+    file: Path,
+    folder: Path,
+    genesis: Genesis,
+    contracts: Contracts,
+    *,
+    accepts_loss: bool,
+    sealing_key: bytes | None = None,
 ) -> tuple[Extent, Path | None]:
     """Put a backup where a stopped node has its journal.
 
@@ -76,6 +84,7 @@ def restore_backup(
         genesis: Of the network.
         contracts: Of this version.
         accepts_loss: Whether a journal that holds more, or cannot be read, may be replaced.
+        sealing_key: Of the node: its readings must open with it. Without it nobody looks.
 
     Returns:
         What the node starts from, and where the journal before it is now.
@@ -83,11 +92,13 @@ def restore_backup(
     Raises:
         BackupRefusedError: The folder holds more than the backup, and `accepts_loss` is false.
         StorageError: The node runs, or the disk refuses.
-        ForeignStoreError: The backup is of another network or schema.
+        ForeignStoreError: The backup is of another network, node or schema.
         DamagedStoreError: The backup is not sound.
     """
     network = network_id(genesis)
     held = _checked(file, genesis, contracts)
+    if sealing_key is not None:
+        _require_own(file, network, sealing_key)
     lock = lock_folder(folder)
     try:
         journal = folder / JOURNAL_NAME
@@ -112,6 +123,16 @@ def _checked(file: Path, genesis: Genesis, contracts: Contracts) -> Extent:
                 f"{file}: {found.fault_count} faults, the first: {found.faults[0]}"
             )
         return _extent(reader)
+
+
+def _require_own(file: Path, network: bytes, key: bytes) -> None:
+    """Check that a node can open what it would start from: one node seals all of a journal."""
+    with open_reader(file, network) as reader:
+        for row in reader.rows("SELECT device, sequence, sealed FROM readings LIMIT 1"):
+            try:
+                open_sealed(key, TakenReading(*row))
+            except DamagedStoreError as error:
+                raise ForeignStoreError(f"{file}: a backup of another node: {error}") from error
 
 
 def _require_no_more(journal: Path, network: bytes, backup: Extent) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from api.commands.node_file import load_node_config
+from api.commands.node_file import find_sealing_key, load_node_config
 from api.contracts import CONTRACTS
 from api.settings.genesis_file import load_genesis
 from api.settings.private_files import create_folder
@@ -62,7 +62,12 @@ def restore(
         genesis = load_genesis(node.genesis_file)
         create_folder(node.data_dir)
         held, aside = restore_backup(
-            file.absolute(), node.data_dir, genesis, CONTRACTS, accepts_loss=accept_loss
+            file.absolute(),
+            node.data_dir,
+            genesis,
+            CONTRACTS,
+            accepts_loss=accept_loss,
+            sealing_key=find_sealing_key(node),
         )
         say(f"✔ {node.name} starts from {_words(held)}")
         if aside is not None:

@@ -10,20 +10,18 @@ from typing import Annotated, Final
 
 import typer
 
-from api.commands.node_file import load_node_config
+from api.commands.node_file import find_sealing_key, load_node_config
 from api.contracts import CONTRACTS
 from api.settings.genesis_file import load_genesis
 from api.settings.layout import load_network
 from api.settings.places import node_places
 from api.settings.records import Identity
 from api.terminal.options import DEFAULT_DATA_DIR, AsJson, DataDir, ending, layout_of, run_single
-from api.terminal.talk import put, put_json, say
+from api.terminal.talk import put, put_json
 from edge.inspection import Inspection, inspect
-from edge.key_file import read_key_file, read_passphrase
 from edge.offline import open_offline
-from edge.sealing import sealing_key
 from edge.storage import JOURNAL_NAME
-from tangle.errors import DamagedStoreError, InvalidKeyFileError
+from tangle.errors import DamagedStoreError
 from tangle.genesis import network_id
 
 NodeFile = Annotated[
@@ -95,22 +93,10 @@ def _nodes(config: Path | None, data_dir: Path) -> list[Identity]:
 
 def _checked(node: Identity, *, quick: bool) -> Checked:
     genesis = load_genesis(node.genesis_file)
-    key = None if quick else _sealing_key(node)
+    key = None if quick else find_sealing_key(node)
     with open_offline(node.data_dir, network_id(genesis)) as reader:
         found = inspect(reader, genesis, CONTRACTS, signatures=not quick, sealing_key=key)
     return Checked(node.name, node.data_dir / JOURNAL_NAME, found)
-
-
-def _sealing_key(node: Identity) -> bytes | None:
-    """Return what opens the readings, from the files that the node itself uses; nobody is asked.
-
-    `None` where they are not: a journal may be checked away from its keys.
-    """
-    try:
-        return sealing_key(read_key_file(node.key_file, read_passphrase(node.passphrase_file)))
-    except InvalidKeyFileError as error:
-        say(f"! {node.name}: readings are counted and not opened: {error}")
-        return None
 
 
 def _is_bad(one: Checked) -> bool:

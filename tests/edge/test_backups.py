@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from api.contracts import CONTRACTS
+from devices.reading import SALT_SIZE
 from edge.backups import Extent, restore_backup, write_backup
+from edge.entries import Batch
 from edge.journal import Journal
+from edge.sealing import NONCE_SIZE, SaltedReading, seal, sealing_key
 from edge.storage import JOURNAL_NAME
 from tangle.errors import (
     BackupRefusedError,
@@ -20,8 +23,8 @@ from tangle.errors import (
     StorageError,
     TanglewattError,
 )
-from tests.api.recorded_journal import MILESTONES, READINGS, TRANSACTIONS, write_journal
-from tests.api.small_node import GENESIS, NETWORK
+from tests.api.recorded_journal import DEVICE, MILESTONES, READINGS, TRANSACTIONS, write_journal
+from tests.api.small_node import BOB, EDGE, GENESIS, NETWORK
 from tests.community import community
 from tests.edge.summing import sum_anew
 
@@ -182,6 +185,23 @@ def test_a_backup_of_a_newer_version_or_another_program_is_refused(
 def test_a_backup_of_another_network_is_refused(backup: Path, tmp_path: Path) -> None:
     with pytest.raises(ForeignStoreError, match="of network"):
         restore_backup(backup, tmp_path / "new", community(), CONTRACTS, accepts_loss=True)
+
+
+def test_a_backup_of_another_node_is_refused_and_nothing_is_touched(tmp_path: Path) -> None:
+    own, other = sealing_key(EDGE), sealing_key(BOB)
+    content = SaltedReading(bytes(SALT_SIZE), b"signed")
+    with Journal(tmp_path / "edge", NETWORK) as journal:
+        journal.restore(GENESIS, 20)
+        journal.commit(Batch(readings=(seal(own, DEVICE, 0, content, bytes(NONCE_SIZE)),)))
+    file, folder = tmp_path / "backup", tmp_path / "new"
+    write_backup(tmp_path / "edge", file, GENESIS, CONTRACTS)
+    folder.mkdir()
+
+    with pytest.raises(ForeignStoreError, match="a backup of another node: sealed reading 0"):
+        restore_backup(file, folder, GENESIS, CONTRACTS, accepts_loss=True, sealing_key=other)
+    assert list(folder.iterdir()) == []
+    restore_backup(file, folder, GENESIS, CONTRACTS, accepts_loss=False, sealing_key=own)
+    assert (folder / JOURNAL_NAME).is_file()
 
 
 @pytest.mark.parametrize("name", ["none", "data/none"])
