@@ -8,11 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energy.bills.sums import sum_days, verify_sums
 from energy.ctt.rows import CttMeter, meter_key
 from energy.powerchain.calls import Connect, OpenSession, Produced
 from energy.powerchain.records import UNIT_PREFIX, session_at, unit_at
-from energy.settlement.billing import billed
 from energy.settlement.period import settle
 from energy.settlement.records import (
     Home,
@@ -295,19 +293,6 @@ def test_a_meter_replaced_between_two_periods_goes_on() -> None:
 
     assert second.members == (MemberSums(WHO["B"], Grid(), load_wh=250, grid_wh=250),)
     assert set(second.progress.counted) == {device(2), device(3)}
-
-
-@given(worlds(ALL))
-def test_bills_take_every_watt_hour_of_a_period_once(world: World) -> None:
-    settled = world.settle()
-
-    for one in settled.members:
-        taken = billed(START_MS, one)
-
-        supplied = taken.from_storage_wh + taken.from_ctt_wh + taken.from_grid_wh
-        assert one.pv_wh + supplied == one.load_wh + taken.charged_wh + taken.feed_in_wh
-        assert not taken.is_estimated
-        verify_sums(sum_days([taken], [START_MS, START_MS + 1], 20_000, REGIMES[type(one.regime)]))
 
 
 def test_the_ledger_says_which_regime_a_meter_has() -> None:
