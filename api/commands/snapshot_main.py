@@ -166,21 +166,17 @@ def _read(source: str) -> Snapshot:
 
 def _fetched(url: str) -> bytes:
     """Return the body that an address answers with. Raises `CommandError`."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:  # a bracket that is not closed, a port that is none
+        raise _no_source(url) from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise CommandError(
-            Failure(
-                FailureCode.BAD_ARGUMENT,
-                ExitCode.USAGE,
-                f"{url!r} is neither a file nor the address of a node",
-                "it must be a path, http://HOST:PORT or https://HOST",
-                "see the URLs that `tanglewatt status` prints",
-            )
-        )
+        raise _no_source(url)
     kind = http.client.HTTPConnection if parts.scheme == "http" else http.client.HTTPSConnection
     path = parts.path if parts.path.strip("/") else LATEST_PATH
     try:
-        connection = kind(parts.hostname, parts.port, timeout=FETCH_TIMEOUT_S)
+        connection = kind(parts.hostname, port, timeout=FETCH_TIMEOUT_S)
         try:
             connection.request("GET", path)
             response = connection.getresponse()
@@ -202,6 +198,18 @@ def _fetched(url: str) -> bytes:
             f"{url} answers {response.status}", data[:200].decode("utf-8", "replace").strip()
         )
     return data
+
+
+def _no_source(url: str) -> CommandError:
+    return CommandError(
+        Failure(
+            FailureCode.BAD_ARGUMENT,
+            ExitCode.USAGE,
+            f"{url!r} is neither a file nor the address of a node",
+            "it must be a path, http://HOST:PORT or https://HOST",
+            "see the URLs that `tanglewatt status` prints",
+        )
+    )
 
 
 def _merged(snapshot: Snapshot, base: Path | None) -> Snapshot:

@@ -1,6 +1,7 @@
 """Opens the network of a data folder, or makes it first: what `init` and `up` share."""
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,6 +22,7 @@ from api.network.init import (
 from api.network.plan import Wishes, make_plan, ports_needed
 from api.network.ports import free_ports
 from api.processes.pid_files import FolderLock, read_pid_file
+from api.settings.config_fields import HOST_PATTERN, MAX_HOST_SIZE
 from api.settings.layout import Layout, NetworkFile, has_network
 from api.settings.private_files import create_folder, not_writable
 from api.settings.records import LOOPBACK
@@ -119,13 +121,14 @@ def _hosts(named: tuple[str, ...]) -> dict[str, str]:
     hosts: dict[str, str] = {}
     for one in named:
         name, separator, host = one.partition("=")
-        if not (name and separator and host):
+        is_host = len(host) <= MAX_HOST_SIZE and re.fullmatch(HOST_PATTERN, host)
+        if not (name and separator and is_host):
             raise CommandError(
                 Failure(
                     FailureCode.BAD_ARGUMENT,
                     ExitCode.USAGE,
                     f"--host {one}",
-                    "must be NAME=HOST",
+                    "must be NAME=HOST, a host of letters, digits and . : _ -",
                     "for example --host edge-1=10.0.0.5",
                 )
             )

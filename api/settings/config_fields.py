@@ -85,7 +85,9 @@ AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Alias = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=MAX_ALIAS_SIZE)]
 """A name people see; also the name of files, so it holds no slash and no space."""
 
-Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:_-]+$", max_length=253)]
+MAX_HOST_SIZE: Final = 253
+HOST_PATTERN: Final = r"^[A-Za-z0-9.:_-]+$"
+Host = Annotated[str, Field(pattern=HOST_PATTERN, max_length=MAX_HOST_SIZE)]
 """A host name or an IP address."""
 
 Port = Annotated[int, Field(ge=1, le=65_535)]

@@ -420,7 +420,7 @@ def test_a_request_for_a_number_of_homes_makes_them(
     assert network.homes == ("home_01", "home_02")
 
 
-@pytest.mark.parametrize("host", ["edge-1", "=h", "edge-1="])
+@pytest.mark.parametrize("host", ["edge-1", "=h", "edge-1=", "edge-1=ä b", "edge-1=" + "h" * 254])
 def test_a_host_is_given_as_name_and_host(layout: Layout, host: str) -> None:
     with locked(layout), pytest.raises(CommandError, match="NAME=HOST"):
         make_or_open(layout, Request(hosts=(host,)))

@@ -152,12 +152,15 @@ def test_what_is_not_there_is_said(place: Path) -> None:
     no_base = run("write", "--config", place / "old.toml", "--delta")
     no_file = run("inspect", place / "none")
     no_address = run("load", "ftp://x", "--config", place / "new.toml")
+    no_port = run("load", "http://x:99999", "--config", place / "new.toml")
+    no_bracket = run("load", "http://[::1", "--config", place / "new.toml")
     nobody = run("load", "http://127.0.0.1:1", "--config", place / "new.toml")
 
     assert empty.exit_code == ExitCode.STORAGE
     assert no_base.exit_code == ExitCode.NOT_FOUND
     assert no_file.exit_code == ExitCode.STORAGE
-    assert no_address.exit_code == ExitCode.USAGE
+    assert no_address.exit_code == no_port.exit_code == ExitCode.USAGE
+    assert no_bracket.exit_code == ExitCode.USAGE
     assert nobody.exit_code == ExitCode.NOT_RUNNING
 
 
