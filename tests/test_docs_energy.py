@@ -14,7 +14,7 @@ from energy.parameters import RULES, EnergyParameters, render_parameter, value_o
 from energy.scenarios import file as scenario_file
 from energy.scenarios.file import COMMIT, parse_scenario
 from energy.scenarios.run import run_scenario
-from energy.units import ENERGY, ENT, EUR, PRICE, Unit
+from energy.units import ENERGY, ENT, EUR, KWH_PRICE, PRICE, Unit
 from tangle.outcomes import Reason
 from tests.community import CONTRACTS
 from tests.test_docs import first_column, page, section
@@ -124,6 +124,7 @@ def test_an_example_with_any_other_number_is_noticed(example: Example) -> None:
         "Bank",
         "Order book",
         "CTT",
+        "Bill",
     ],
 )
 def test_each_rule_has_an_example_that_runs(rule: str) -> None:
@@ -228,7 +229,7 @@ def test_every_kind_and_every_suffix_is_explained() -> None:
 
     assert set(KINDS) == set(kinds._WRITTEN)
     assert set(KINDS.values()) - {"name or none"} <= set(kinds_listed)
-    for unit in (ENT, EUR, ENERGY, PRICE):
+    for unit in (ENT, EUR, ENERGY, PRICE, KWH_PRICE):
         for suffix, _ in unit.suffixes:
             assert f' {suffix}"`' in text
     for suffix in ("d", "h", "min", "s", "ms"):

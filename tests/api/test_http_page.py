@@ -82,6 +82,7 @@ def test_the_document_of_the_api_names_every_operation(app: FastAPI) -> None:
         for operation in path.values()
     }
     assert sorted(operations) == [
+        "deleteReadings",
         "getAddress",
         "getAddressProof",
         "getCandles",
@@ -97,6 +98,7 @@ def test_the_document_of_the_api_names_every_operation(app: FastAPI) -> None:
         "getMilestone",
         "getOrders",
         "getPeers",
+        "getReadingProof",
         "getReady",
         "getRowProof",
         "getSnapshots",
