@@ -227,6 +227,7 @@ def test_row_6_nobody_votes_for_another(plant: Planted) -> None:
     assert story(ours) is Reason.NOT_ALLOWED
     ours.expect({"banker": "none"})
     plant(votes, "voters", lambda _rows: {A, B, D})
+    plant(votes, "is_voter", lambda _rows, one: one in {A, B, D})
     assert story(theirs) is None
     theirs.expect({"banker": "D"})
 
