@@ -3,7 +3,10 @@
 import pytest
 
 from api.proof_forms import about
+from energy.bank import BANKER_KEY, Banker
+from energy.ctt.rows import ACCOUNT_PREFIX, Account
 from tangle.accounts import COORDINATORS_KEY, READINGS_PREFIX
+from tangle.address import Address
 from tangle.anchors import ProvenMilestone
 from tangle.codec import encode
 from tangle.proven import ProvenRow, ProvenTransaction
@@ -71,6 +74,12 @@ def test_a_reading_batch_is_shown_by_its_fields() -> None:
             encode(ReadingRanges((ReadingRange(0, 4),))),
             {"taken": [{"first": 0, "last": 4}]},
         ),
+        (
+            ACCOUNT_PREFIX + bytes(32),
+            encode(Account(7, 500, 0)),
+            {"available_wh": 7, "limit_w": 500, "uncovered_wh": 0},
+        ),
+        (BANKER_KEY, encode(Banker(Address(bytes(32)))), {"address": "00" * 32}),
     ],
 )
 def test_the_fields_of_a_row_are_named_if_this_version_can_read_them(
