@@ -36,6 +36,8 @@ POINTS: Final[Mapping[str, str]] = {
     "key.before": "a key was made and no file",
     "key.written": "a key file is synced under another name",
     "key.named": "a key file has its name, the folder is not synced",
+    "settlement.before": "a period is settled and nothing of it is kept",
+    "settlement.after": "the period and its reports are durable, and none is issued",
     "sequence.before": "a wallet's number is not noted",
     "sequence.written": "the number is noted and not synced",
     "sequence.after": "the number is noted and not used",
