@@ -52,7 +52,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
                 made.start(name)
             for name in OLD:
                 made.wait(made.client(name).is_ready, f"{name} is ready")
-            made.pay()
+            assert made.pay()
             for name in OLD:
                 made.wait(partial(has_pruned, made, name), f"{name} has pruned", SETTLE_S)
             yield made
@@ -168,7 +168,7 @@ def test_a_node_that_was_off_while_all_others_pruned_joins_again(world: World) -
     world.wait(lambda: agree(world), "all roots are equal", SETTLE_S)
 
     assert "no peer keeps the next cone any more" in log_of(world, "edge-2")
-    world.pay()
+    assert world.pay()
 
 
 def test_in_the_end_all_journals_are_sound_and_their_roots_equal(world: World) -> None:

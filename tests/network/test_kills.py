@@ -27,7 +27,15 @@ from edge.offline import open_offline
 from edge.storage import JOURNAL_NAME
 from tangle.genesis import network_id
 from tangle.outcomes import State
-from tests.network.killing import DEADLINE_S, METERS, NODES, World, kill_at_random, running_world
+from tests.network.killing import (
+    DEADLINE_S,
+    METERS,
+    NODES,
+    PAY_S,
+    World,
+    kill_at_random,
+    running_world,
+)
 
 IS_NIGHTLY: Final = os.environ.get("TANGLEWATT_NIGHTLY") == "1"
 RANDOM_KILLS: Final = 500 if IS_NIGHTLY else 5
@@ -58,7 +66,7 @@ def test_a_process_killed_at_a_point_comes_back_by_itself(
 ) -> None:
     world.kill(name)
     world.start(name, f"{point}:{passage}")
-    world.pay()
+    world.pay(PAY_S)
 
     world.wait_killed(name)
     world.restart(name, f"{name} {point}")
@@ -90,7 +98,7 @@ def test_a_damaged_journal_ends_the_coordinator_and_its_peers_heal_it(world: Wor
 
 
 def test_after_all_kills_nothing_is_lost_and_all_roots_are_equal(world: World) -> None:
-    world.pay()
+    assert world.pay(), world.tail("edge-1")
     for name in METERS:
         world.running[name].send_signal(signal.SIGUSR1)
     for name in METERS:
