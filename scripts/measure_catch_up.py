@@ -35,6 +35,7 @@ from api.http.server import listen
 from api.http.server import serve as serve_http
 from api.node.node_service import NodeApi, NodeCard
 from edge.executor import Executor
+from edge.keeping import HistoryKeeper, HistorySettings
 from edge.runtime import EdgeNode
 from edge.storage import JOURNAL_NAME
 from tangle.effects import Confirmed, Effect, Instant, PeerId
@@ -164,7 +165,14 @@ async def serve(folder: Path, port: int, *, is_secure: bool) -> None:
 async def answering(node: EdgeNode, folder: Path) -> AsyncIterator[tuple[str, int]]:
     """Serve the whole HTTP door of a node; give host and port."""
     with listen("127.0.0.1", 0) as listener:
-        served = Served(node, folder)
+        keeper = HistoryKeeper(
+            node.genesis,
+            node.journal,
+            folder,
+            HistorySettings(0, 0, writes_snapshots=False),
+            lambda *_: True,
+        )
+        served = Served(node, folder, keeper, None)
         card = NodeCard(NEW_KEY.public, "measured", "edge", "1", None)
         answers = NodeApi(served, card, served.peers, None)
         app = create_app(answers, ("127.0.0.1",))
