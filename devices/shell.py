@@ -185,7 +185,7 @@ async def _run(runner: "_Runner", stop: Callable[[], None]) -> None:
     """Run one meter; if it fails, tell the others to stop, for a cancellation may be swallowed."""
     try:
         await runner.run()
-    except Exception:
+    except Exception:  # raised again: whatever ends one of them must not leave the others running
         stop()
         raise
 

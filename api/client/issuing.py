@@ -7,6 +7,7 @@ from typing import Final
 
 from api.client.answers import TransactionAnswer
 from api.client.node_client import NodeClient, NotTakenError
+from api.client.polling import poll
 from api.client.sequence_file import release_sequence, reserve_sequence
 from api.exit_codes import ExitCode
 from api.failures import CommandError, Failure, FailureCode
@@ -24,7 +25,6 @@ from tangle.transaction import (
 )
 from tangle.work import find_nonce, required_bits
 
-POLL_S: Final = 0.25
 PATIENCE_S: Final = 30.0
 """For how long a transaction that a node cannot take now is offered again."""
 
@@ -99,7 +99,7 @@ def issue(
             if wait_s is None or time.monotonic() + wait_s > deadline_s:
                 release_sequence(issuer.sequence_file, info.network, sequence)
                 raise
-            time.sleep(wait_s)
+            time.sleep(wait_s)  # the node named when it would take it: nothing comes sooner
         except CommandError as error:
             if offered is not None:
                 raise _unknown(error, offered) from error
@@ -194,22 +194,23 @@ def wait_final(client: NodeClient, tx_id: str, timeout_s: float) -> TransactionA
     Raises:
         CommandError: It was ignored or expired (with its reason), or nothing was decided in time.
     """
-    deadline_s = time.monotonic() + timeout_s
-    while True:
-        answer = client.transaction(tx_id)
-        if answer.state in FINAL_STATES:
-            break
-        if time.monotonic() >= deadline_s:
-            raise CommandError(
-                Failure(
-                    FailureCode.NOT_CONFIRMED,
-                    ExitCode.TIMED_OUT,
-                    f"transaction {tx_id} is {answer.state} after {timeout_s:.0f} s",
-                    f"no milestone has referenced it yet; it waits for {answer.waits_for}",
-                    f"look again with: tanglewatt explore {tx_id}",
-                )
+
+    def final() -> TransactionAnswer | None:
+        found = client.transaction(tx_id)
+        return found if found.state in FINAL_STATES else None
+
+    answer = poll(final, timeout_s)
+    if answer is None:
+        last = client.transaction(tx_id)
+        raise CommandError(
+            Failure(
+                FailureCode.NOT_CONFIRMED,
+                ExitCode.TIMED_OUT,
+                f"transaction {tx_id} is {last.state} after {timeout_s:.0f} s",
+                f"no milestone has referenced it yet; it waits for {last.waits_for}",
+                f"look again with: tanglewatt explore {tx_id}",
             )
-        time.sleep(POLL_S)
+        )
     if answer.state in (State.IGNORED, State.EXPIRED):
         raise CommandError(
             Failure(

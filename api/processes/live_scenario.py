@@ -9,12 +9,14 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from api.client.answers import EventAnswer, TransactionAnswer
 from api.client.issuing import FINAL_STATES, signed_item
 from api.client.node_client import NodeClient
+from api.client.polling import poll
 from api.exit_codes import ExitCode
 from api.failures import CommandError, Failure, FailureCode
 from api.network.init import Tools, create_network
@@ -43,7 +45,6 @@ from tangle.outcomes import Reason, State
 from tangle.transaction import Operation, TransactionId, transaction_id
 
 NOT_FOUND: Final = 404
-POLL_S: Final = 0.1
 FINAL_S: Final = 60.0
 """How long a step may take until all nodes have applied it."""
 
@@ -173,45 +174,51 @@ def _final(live: _Live, tx_id: TransactionId) -> TransactionAnswer:
     deadline_s = time.monotonic() + FINAL_S
     found: list[TransactionAnswer] = []
     for node in live.nodes:
-        while (answer := _look(node, tx_id)) is None or answer.state not in FINAL_STATES:
-            if time.monotonic() > deadline_s:
-                where = "unknown" if answer is None else f"{answer.state}: {answer.waits_for}"
-                raise CommandError(
-                    Failure(
-                        FailureCode.NOT_CONFIRMED,
-                        ExitCode.TIMED_OUT,
-                        f"transaction {tx_id.hex()} is not final at {node.url}",
-                        f"after {FINAL_S:.0f} s it is {where}",
-                        "look into the logs of the nodes",
-                    )
-                )
-            time.sleep(POLL_S)
-        found.append(answer)
-    return found[0]
-
-
-def _look(node: NodeClient, tx_id: TransactionId) -> TransactionAnswer | None:
-    """Return where a transaction stands on a node; nothing while it has not come there."""
-    response = node.ask("GET", f"/api/v1/transactions/{tx_id.hex()}")
-    return None if response.status == NOT_FOUND else node.transaction(tx_id.hex())
-
-
-def _pass_time(live: _Live, duration_ms: int) -> None:
-    """Wait until a milestone of every node stands so much later in ledger time."""
-    until_ms = max(node.info().confirmed_at_ms for node in live.nodes) + duration_ms
-    deadline_s = time.monotonic() + duration_ms / live.scale / 1_000 + FINAL_S
-    while min(node.info().confirmed_at_ms for node in live.nodes) < until_ms:
-        if time.monotonic() > deadline_s:
+        answer = poll(partial(_final_at, node, tx_id), deadline_s - time.monotonic())
+        if answer is None:
             raise CommandError(
                 Failure(
                     FailureCode.NOT_CONFIRMED,
                     ExitCode.TIMED_OUT,
-                    f"ledger time {until_ms} ms is not reached",
-                    "the coordinator issues no milestones",
-                    "look into its log",
+                    f"transaction {tx_id.hex()} is not final at {node.url}",
+                    f"nothing was decided in {FINAL_S:.0f} s",
+                    f"ask it with: tanglewatt explore {tx_id.hex()} --node {node.url}",
                 )
             )
-        time.sleep(POLL_S)
+        found.append(answer)
+    return found[0]
+
+
+def _final_at(node: NodeClient, tx_id: TransactionId) -> TransactionAnswer | None:
+    """Return what became of a transaction on a node; nothing while that is not decided there."""
+    if node.ask("GET", f"/api/v1/transactions/{tx_id.hex()}").status == NOT_FOUND:
+        return None  # it has not come there yet
+    answer = node.transaction(tx_id.hex())
+    return answer if answer.state in FINAL_STATES else None
+
+
+def _pass_time(live: _Live, duration_ms: int) -> None:
+    """Wait until a milestone of every node stands so much later in ledger time.
+
+    Raises:
+        CommandError: It took too long.
+    """
+    until_ms = max(node.info().confirmed_at_ms for node in live.nodes) + duration_ms
+
+    def reached() -> int | None:
+        at_ms = min(node.info().confirmed_at_ms for node in live.nodes)
+        return at_ms if at_ms >= until_ms else None
+
+    if poll(reached, duration_ms / live.scale / 1_000 + FINAL_S) is None:
+        raise CommandError(
+            Failure(
+                FailureCode.NOT_CONFIRMED,
+                ExitCode.TIMED_OUT,
+                f"ledger time {until_ms} ms is not reached",
+                "the coordinator issues no milestones, or a node does not get them",
+                "look into their logs",
+            )
+        )
 
 
 def _ask(live: _Live, node: NodeClient, key: str) -> str | Sequence[object]:

@@ -15,6 +15,7 @@ from typing import Final
 
 from api.client.issuing import issue
 from api.client.node_client import NodeClient
+from api.client.polling import poll
 from api.commands.access_files import wallet_issuer
 from api.failures import CommandError
 from api.network.init import Tools, create_network, write_profile
@@ -30,12 +31,15 @@ from edge.faults import VARIABLE
 from energy.transfer import TransferEeuro, transfer_operation
 from tangle.address import address_of
 from tangle.errors import TanglewattError
+from tests.network.waiting import wait_until
 
 NODES: Final = ("coordinator", "edge-1", "edge-2")
 METERS: Final = ("home_01", "home_02")
 WISHES: Final = Wishes(edges=2, homes=2)
 DEADLINE_S: Final = 60.0
-POLL_S: Final = 0.02
+DEAD: Final = "dead"
+"""What there is to see of a payment at a node that has died."""
+
 PAY_S: Final = 10.0
 """For a payment on the way: it makes traffic to be killed in, and is not what is waited for."""
 
@@ -88,10 +92,7 @@ class World:
 
     def wait(self, holds: Callable[[], bool], what: str, limit_s: float = DEADLINE_S) -> None:
         """Wait until something holds."""
-        deadline = time.monotonic() + limit_s
-        while not holds():
-            assert time.monotonic() < deadline, f"not in {limit_s:.0f} s: {what}"
-            time.sleep(POLL_S)
+        wait_until(holds, what, limit_s)
 
     def pay(self, limit_s: float = DEADLINE_S) -> bool:
         """Have edge-1 take a payment; return whether it did. What it took must count in the end.
@@ -102,16 +103,20 @@ class World:
         issuer = wallet_issuer(self.layout, self.layout.wallet_file(METERS[0]), None)
         payee = read_wallet_public_key(self.layout.wallet_file(METERS[1]))
         payment = transfer_operation(TransferEeuro(address_of(payee), 1))
-        deadline = time.monotonic() + limit_s
-        while self.running["edge-1"].poll() is None and time.monotonic() < deadline:
+
+        def paid() -> str | None:
+            if self.running["edge-1"].poll() is not None:
+                return DEAD
             try:
-                paid = issue(self.client("edge-1"), issuer, payment, None, patience_s=0.0)
+                return issue(self.client("edge-1"), issuer, payment, None, patience_s=0.0)
             except CommandError:  # not taken, so nothing was promised
-                time.sleep(POLL_S)
-            else:
-                self.acknowledged.append(paid)
-                return True
-        return False
+                return None
+
+        tx_id = poll(paid, limit_s)
+        if tx_id is None or tx_id == DEAD:
+            return False
+        self.acknowledged.append(tx_id)
+        return True
 
     def client(self, name: str) -> NodeClient:
         """Return a client of a node."""

@@ -1,24 +1,32 @@
 """A flood at ten times the honest rate, in a network of real processes: others hardly notice."""
 
 import os
-import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from tests.network.flooding import HONEST, door_flood, honest_waits, mesh_flood, running_nodes
-from tests.network.killing import World
+from tests.network.killing import DEADLINE_S, World
+from tests.network.waiting import wait_until
 
 IS_NIGHTLY: Final = os.environ.get("TANGLEWATT_NIGHTLY") == "1"
 MEASURED_S: Final = 30.0
 PER_S: Final = 10 * len(HONEST)
 """Spam; an honest wallet pays once a second."""
 
-HEAD_START_S: Final = 2.0
+HEAD_START: Final = 2 * PER_S
+"""Spam that is out before the first payment meets it."""
+
+
+def has_begun(counts: Counter[str]) -> bool:
+    """Return whether so much spam is out, by mesh or by door, that a payment meets it."""
+    return counts["sent"] + counts["posted"] >= HEAD_START
+
 
 Flood = Callable[[World, int], AbstractContextManager[Counter[str]]]
 
@@ -34,7 +42,7 @@ def test_a_flood_delays_the_payments_of_others_by_one_milestone_at_most(tmp_path
         flooded = {}
         for name, flood in floods.items():
             with flood(world, PER_S) as counts:
-                time.sleep(HEAD_START_S)  # a flood is one before the first payment meets it
+                wait_until(partial(has_begun, counts), f"{name} floods", DEADLINE_S)
                 flooded[name] = honest_waits(world, MEASURED_S), counts
 
     assert len(calm.milestones) >= len(HONEST)

@@ -5,8 +5,7 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,14 +17,14 @@ from api.settings.layout import Layout, load_network
 from api.settings.places import node_places
 from api.settings.records import http_url
 from devices.outbox import read_outbox_state
-from tests.network.test_up import POLL_S, result, up, verify_all_confirmed
+from tests.network.test_up import result, up, verify_all_confirmed
+from tests.network.waiting import wait_until
 
 EDGE: Final = "edge-1"
 SIZE_MIB: Final = 96
 """Above the 64 MiB below which a node is not ready."""
 
 LEFT_MIB: Final = 3
-DEADLINE_S: Final = 60
 RESUMED_S: Final = 25
 """The supervisor waits ten seconds at most, then a start and what it has missed."""
 
@@ -47,15 +46,6 @@ def layout(tmp_path: Path) -> Iterator[Layout]:
         pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
     yield layout
     subprocess.run(["umount", "-l", str(disk)], check=True)
-
-
-def wait(holds: Callable[[], bool], what: str, limit_s: float = DEADLINE_S) -> float:
-    """Wait until something holds; return how long that took."""
-    started = time.monotonic()
-    while not holds():
-        assert time.monotonic() - started < limit_s, f"not in {limit_s} s: {what}"
-        time.sleep(POLL_S)
-    return time.monotonic() - started
 
 
 def fill(file: Path, left_mib: int) -> None:
@@ -89,18 +79,18 @@ def test_a_full_disk_stops_a_node_and_room_brings_it_back(layout: Layout) -> Non
 
     with up(layout.root, "--for", "50") as process:
         client = _client(layout)
-        wait(client.is_ready, "edge-1 is ready")
-        wait(lambda: layout.outbox("home_01").exists(), "home_01 measures")
+        wait_until(client.is_ready, "edge-1 is ready")
+        wait_until(lambda: layout.outbox("home_01").exists(), "home_01 measures")
 
         fill(ballast, LEFT_MIB)
-        wait(lambda: "disk" in failing_checks(client), "the health check names the disk")
+        wait_until(lambda: "disk" in failing_checks(client), "the health check names the disk")
         fill(ballast, 0)
-        wait(lambda: "TW-DIR-003" in log.read_text("utf-8"), "edge-1 says why it stops")
+        wait_until(lambda: "TW-DIR-003" in log.read_text("utf-8"), "edge-1 says why it stops")
         kept = waiting(layout)
-        wait(lambda: waiting(layout) > kept + 2, "the meter keeps its readings")
+        wait_until(lambda: waiting(layout) > kept + 2, "the meter keeps its readings")
 
         ballast.unlink()
-        took = wait(client.is_ready, "edge-1 goes on", RESUMED_S)
+        took = wait_until(client.is_ready, "edge-1 goes on", RESUMED_S)
         said = result(process)
 
     verify_all_confirmed(said)

@@ -9,7 +9,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -34,6 +34,7 @@ from tangle.errors import UnavailableError
 from tangle.outcomes import State
 from tests.network.killing import World
 from tests.network.namespaces import Lab, lab
+from tests.network.waiting import wait_until
 
 EDGES: Final = ("edge-1", "edge-2")
 MACHINES: Final = (COORDINATOR, *EDGES)
@@ -42,7 +43,6 @@ MISSED: Final = 6
 """Milestones that are issued while a node is cut off: far behind, by the rule of `catch_up`."""
 
 LIMIT_S: Final = 60.0
-POLL_S: Final = 0.2
 LOSSY: Final = ("netem", "delay", "80ms", "20ms", "loss", "5%")
 NARROW: Final = ("tbf", "rate", "48kbit", "burst", "1600", "limit", "1600")
 """Six kilobytes a second; of what comes faster one packet waits and the rest is dropped."""
@@ -138,10 +138,10 @@ def community(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Community]:
             for name in (*[f"{BROKER}-{edge}" for edge in EDGES], *MACHINES):
                 world.start(name)
             community = Community(machines, world)
-            wait(lambda: are_ready(community), "all nodes are ready")
+            wait_until(lambda: are_ready(community), "all nodes are ready")
             for home in HOMES.values():
                 world.start(home)
-            wait(lambda: has_measured(world), "both meters have measured")
+            wait_until(lambda: has_measured(world), "both meters have measured")
             yield community
         finally:
             world.stop()
@@ -178,14 +178,6 @@ def make_world(folder: Path, machines: Lab) -> World:
     return World(layout, specs, network)
 
 
-def wait(holds: Callable[[], bool], what: str) -> None:
-    """Wait until something holds that other processes bring about."""
-    deadline = time.monotonic() + LIMIT_S
-    while not holds():
-        assert time.monotonic() < deadline, f"not in {LIMIT_S:.0f} s: {what}"
-        time.sleep(POLL_S)
-
-
 def are_ready(community: Community) -> bool:
     """Return whether every node says that it is ready, and hears its peers."""
     for machine in MACHINES:
@@ -214,8 +206,10 @@ def test_a_node_that_was_cut_off_says_so_and_converges_once_healed(community: Co
     lab.cut(cut)
     made_before = {meter.name: meter.produced for meter in community.kept()}
     lonely = [community.pay(cut), community.pay(EDGES[0])]
-    wait(lambda: community.look()[COORDINATOR].index >= before + MISSED, f"{MISSED} milestones")
-    wait(lambda: community.health(cut)["peers"]["status"] == "fail", "it hears no peer")
+    wait_until(
+        lambda: community.look()[COORDINATOR].index >= before + MISSED, f"{MISSED} milestones"
+    )
+    wait_until(lambda: community.health(cut)["peers"]["status"] == "fail", "it hears no peer")
     said = community.health(cut)
     lonely += [community.pay(cut), community.pay(EDGES[0])]
     elsewhere, seen = community.look()[COORDINATOR], community.look()[cut]
@@ -231,8 +225,10 @@ def test_a_node_that_was_cut_off_says_so_and_converges_once_healed(community: Co
 
     kept = community.kept()
     lab.heal(cut)
-    wait(lambda: community.has_confirmed(kept), "all that both sides took is confirmed everywhere")
-    wait(lambda: community.health(cut)["sync"]["status"] == "pass", "the cut node is in step")
+    wait_until(
+        lambda: community.has_confirmed(kept), "all that both sides took is confirmed everywhere"
+    )
+    wait_until(lambda: community.health(cut)["sync"]["status"] == "pass", "the cut node is in step")
 
     assert community.is_agreed()
 
@@ -248,10 +244,10 @@ def test_a_bad_line_delays_and_loses_nothing(
     try:
         for machine in (far, EDGES[0], far):
             community.pay(machine)
-        wait(lambda: lab.lost_packets(far) > 0, "the line loses packets")
+        wait_until(lambda: lab.lost_packets(far) > 0, "the line loses packets")
         kept = community.kept()
 
-        wait(lambda: community.has_confirmed(kept), "all is confirmed over the bad line")
+        wait_until(lambda: community.has_confirmed(kept), "all is confirmed over the bad line")
     finally:
         lab.widen(far)
 
@@ -265,6 +261,8 @@ def test_in_the_end_every_reading_counts_once_on_every_machine(community: Commun
         assert community.world.running[home].wait(LIMIT_S) == 0, community.world.tail(home)
     kept = community.kept()
 
-    wait(lambda: tally(kept, list(community.look().values())).is_complete, "all is confirmed once")
+    wait_until(
+        lambda: tally(kept, list(community.look().values())).is_complete, "all is confirmed once"
+    )
 
     assert community.is_agreed()

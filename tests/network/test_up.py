@@ -11,14 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from api.client.polling import poll
 from api.processes.pid_files import read_pid_file
 from api.settings.layout import Layout
 from devices.outbox import read_outbox_state
 from tangle.errors import UnavailableError
+from tests.network.waiting import wait_until
 
 NODES = ("coordinator", "edge-1", "edge-2", "edge-3")
 DEADLINE_S = 240
-POLL_S = 0.1
 
 
 @contextmanager
@@ -67,22 +68,14 @@ def verify_all_confirmed(said: dict[str, Any]) -> None:
 
 def kill(layout: Layout, name: str) -> None:
     """Send SIGKILL to one process of a running network, as soon as it has a pid."""
-    deadline = time.monotonic() + DEADLINE_S
-    while time.monotonic() < deadline:
-        record = read_pid_file(layout.pid_file(name))
-        if record is not None:
-            os.kill(record.pid, signal.SIGKILL)
-            return
-        time.sleep(POLL_S)
-    raise AssertionError(f"{name} never had a pid file")
+    record = poll(lambda: read_pid_file(layout.pid_file(name)), DEADLINE_S)
+    assert record is not None, f"{name} never had a pid file"
+    os.kill(record.pid, signal.SIGKILL)
 
 
 def wait_for_first_readings(layout: Layout, name: str) -> None:
     """Wait until a meter has made readings, so that what is killed is killed in the middle."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not has_measured(layout.outbox(name)):
-        assert time.monotonic() < deadline, f"{name} did not begin"
-        time.sleep(POLL_S)  # another process's file is no event here
+    wait_until(lambda: has_measured(layout.outbox(name)), f"{name} measures", DEADLINE_S)
 
 
 def has_measured(outbox: Path) -> bool:

@@ -4,18 +4,18 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from api.client.polling import poll
 from api.settings.genesis_file import load_genesis
 from api.settings.layout import Layout
 from edge.key_file import read_public_key
 from edge.snapshots import read_snapshot
 from tangle.snapshot import verify_snapshot
-from tests.network.test_up import DEADLINE_S, POLL_S, result, up
+from tests.network.test_up import DEADLINE_S, result, up
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("TANGLEWATT_NIGHTLY") != "1", reason="two minutes: TANGLEWATT_NIGHTLY=1"
@@ -32,8 +32,8 @@ def run(*arguments: str | Path) -> str:
 
 def wait_for_a_proof(layout: Layout, rotations: int) -> str:
     """Return a proof of the coordinators' row under so many changes of the keys."""
-    deadline = time.monotonic() + DEADLINE_S
-    while time.monotonic() < deadline:
+
+    def proven() -> str | None:
         command = ("proof", "get", "coordinators", "--data-dir", layout.root, "--json")
         done = subprocess.run(
             [sys.executable, "-P", "-m", "api", *map(str, command)],
@@ -46,8 +46,11 @@ def wait_for_a_proof(layout: Layout, rotations: int) -> str:
             proof: dict[str, Any] = json.loads(done.stdout)
             if proof["about"]["milestone"]["rotations"] == rotations:
                 return done.stdout
-        time.sleep(POLL_S)  # another process's milestones are no event here
-    raise AssertionError(f"no proof over {rotations} changes of the keys")
+        return None
+
+    proof_text = poll(proven, DEADLINE_S)
+    assert proof_text is not None, f"no proof over {rotations} changes of the keys"
+    return proof_text
 
 
 def vote(layout: Layout, quorum: int, *keys: str) -> None:
