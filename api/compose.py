@@ -34,26 +34,26 @@ from api.settings.records import (
 )
 from coordinator.cosigner import CoSigner
 from coordinator.issuer import Issuer
-from edge.arriving import Arrived, go_on_from
-from edge.catch_up import Progress
-from edge.certificates import Credentials, read_credentials
-from edge.clock import Clock
-from edge.fair_queue import MAX_QUEUED
-from edge.forgetting import Forgetting, Retention
-from edge.joiner import Joiner
-from edge.joining import JoinSettings
-from edge.journal import Journal
-from edge.keeping import HistoryKeeper, HistorySettings
-from edge.key_file import read_key_file, read_passphrase
-from edge.mesh import Mesh, MeshConfig, open_mesh
-from edge.mqtt import MAX_QUEUED as MAX_QUEUED_READINGS
-from edge.mqtt import BrokerAddress, MeterLink
-from edge.offering import SnapshotServer
+from edge.ground.clock import Clock
+from edge.ground.key_file import read_key_file, read_passphrase
+from edge.joining.arriving import Arrived, go_on_from
+from edge.joining.joiner import Joiner
+from edge.joining.joining import JoinSettings
+from edge.joining.keeping import HistoryKeeper, HistorySettings
+from edge.joining.offering import SnapshotServer
+from edge.joining.snapshots import SnapshotFile
+from edge.journal.journal import Journal
+from edge.journal.sealing import sealing_key
+from edge.mesh.certificates import Credentials, read_credentials
+from edge.mesh.mesh import Mesh, MeshConfig, open_mesh
+from edge.mesh.wire import DEFAULT_LIMITS
+from edge.meters.forgetting import Forgetting, Retention
+from edge.meters.mqtt import MAX_QUEUED as MAX_QUEUED_READINGS
+from edge.meters.mqtt import BrokerAddress, MeterLink
+from edge.node.catch_up import Progress
+from edge.node.fair_queue import MAX_QUEUED
+from edge.node.standing import Standings
 from edge.runtime import EdgeNode, NodeSettings, Surroundings
-from edge.sealing import sealing_key
-from edge.snapshots import SnapshotFile
-from edge.standing import Standings
-from edge.wire import DEFAULT_LIMITS
 from tangle.accounts import NO_ADDRESS, reading_ranges, sequence_window
 from tangle.address import Address, address_of
 from tangle.effects import Effect, Instant, PeerId

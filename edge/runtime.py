@@ -10,19 +10,19 @@ from typing import Final
 import structlog
 
 from access.device import Register
-from edge.clock import Clock
-from edge.executor import Executor
-from edge.frames import Body
-from edge.issuance import Issuance
-from edge.journal import Journal
-from edge.load import LoadMeter
-from edge.mesh import Mesh
-from edge.metering import Metering
-from edge.mqtt import MeterLink
-from edge.pace import FIRST, adapted
-from edge.promoting import Promoting
-from edge.serving import PAUSE_MS
-from edge.sweeping import Sweeping
+from edge.ground.clock import Clock
+from edge.journal.journal import Journal
+from edge.journal.sweeping import Sweeping
+from edge.mesh.frames import Body
+from edge.mesh.mesh import Mesh
+from edge.meters.metering import Metering
+from edge.meters.mqtt import MeterLink
+from edge.node.executor import Executor
+from edge.node.issuance import Issuance
+from edge.node.load import LoadMeter
+from edge.node.pace import FIRST, adapted
+from edge.node.promoting import Promoting
+from edge.node.serving import PAUSE_MS
 from tangle.contracts import Contracts
 from tangle.effects import Attached, Effect, PeerId
 from tangle.errors import DamagedStoreError, StorageError, TanglewattError

@@ -34,10 +34,10 @@ from api.http.app import create_app
 from api.http.server import listen
 from api.http.server import serve as serve_http
 from api.node.node_service import NodeApi, NodeCard
-from edge.executor import Executor
-from edge.keeping import HistoryKeeper, HistorySettings
+from edge.joining.keeping import HistoryKeeper, HistorySettings
+from edge.journal.storage import JOURNAL_NAME
+from edge.node.executor import Executor
 from edge.runtime import EdgeNode
-from edge.storage import JOURNAL_NAME
 from tangle.effects import Confirmed, Effect, Instant, PeerId
 from tests.community import START_MS
 from tests.edge.history import Silence, Wires, extend, opened

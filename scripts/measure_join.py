@@ -18,8 +18,8 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from api.network.ports import free_ports
-from edge.journal import Journal
-from edge.snapshots import FOLDER, take_snapshot, write_snapshot
+from edge.joining.snapshots import FOLDER, take_snapshot, write_snapshot
+from edge.journal.journal import Journal
 from scripts.measure_snapshot import MILESTONES, make
 from tangle.effects import PeerId
 from tangle.genesis import Allocation, Genesis, network_id

@@ -17,9 +17,9 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from coordinator.issuer import sign_milestone
-from edge.executor import Executor
-from edge.journal import Journal
-from edge.snapshots import read_snapshot, take_snapshot, write_snapshot
+from edge.joining.snapshots import read_snapshot, take_snapshot, write_snapshot
+from edge.journal.journal import Journal
+from edge.node.executor import Executor
 from tangle.effects import Instant
 from tangle.genesis import Allocation, Genesis, entry_points, network_id
 from tangle.hashing import digest

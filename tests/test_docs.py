@@ -35,7 +35,7 @@ from api.http import routes_submit as submit
 from api.http.problems import problem_of
 from api.http.stream import StreamEvent
 from api.settings.config import KINDS
-from edge.frames import Body
+from edge.mesh.frames import Body
 from energy.bills.contract import BillCall
 from energy.ctt.calls import CttCall
 from energy.governance.acts import Act, Vote

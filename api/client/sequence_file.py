@@ -14,7 +14,7 @@ from typing import Final, TextIO
 import msgspec
 
 from api.settings.private_files import PRIVATE, not_writable
-from edge.faults import pass_point
+from edge.ground.faults import pass_point
 
 USABLE: Final = 1_024
 """Numbers from the ledger's next on that may be used (PROTOCOL §4)."""

@@ -17,7 +17,12 @@ from api.settings.genesis_file import load_genesis
 from api.settings.layout import Layout, load_network
 from api.settings.records import NodeConfig, http_url
 from api.settings.wallet_file import read_wallet_words
-from edge.key_file import PASSPHRASE_VARIABLE, passphrase_from, read_key_file, read_passphrase
+from edge.ground.key_file import (
+    PASSPHRASE_VARIABLE,
+    passphrase_from,
+    read_key_file,
+    read_passphrase,
+)
 from tangle.genesis import network_id
 from tangle.keys import SigningKey
 from tangle.seeds import wallet_key

@@ -24,9 +24,9 @@ from api.settings.layout import Layout, load_network
 from api.settings.records import Identity
 from api.terminal.options import DEFAULT_DATA_DIR, AsJson, DataDir, ending, layout_of, run_single
 from api.terminal.talk import put, put_json
-from edge.offline import Reader, open_reader
-from edge.replaying import replay, stored_rows
-from edge.storage import JOURNAL_NAME
+from edge.journal.offline import Reader, open_reader
+from edge.journal.replaying import replay, stored_rows
+from edge.journal.storage import JOURNAL_NAME
 from energy.audit import (
     Equation,
     Verdict,

@@ -11,7 +11,7 @@ from api.settings.genesis_file import load_genesis
 from api.settings.private_files import create_folder
 from api.terminal.options import AsJson, ConfigFile, Settings, add_command, ending, typer_app
 from api.terminal.talk import put_json, say
-from edge.backups import Extent, restore_backup, write_backup
+from edge.journal.backups import Extent, restore_backup, write_backup
 
 BackupFile = Annotated[Path, typer.Argument(metavar="FILE", help="The backup.")]
 AcceptLoss = Annotated[

@@ -18,9 +18,9 @@ from api.settings.places import node_places
 from api.settings.records import Identity
 from api.terminal.options import DEFAULT_DATA_DIR, AsJson, DataDir, ending, layout_of, run_single
 from api.terminal.talk import put, put_json
-from edge.inspection import Inspection, inspect
-from edge.offline import open_offline
-from edge.storage import JOURNAL_NAME
+from edge.journal.inspection import Inspection, inspect
+from edge.journal.offline import open_offline
+from edge.journal.storage import JOURNAL_NAME
 from tangle.errors import DamagedStoreError
 from tangle.genesis import network_id
 

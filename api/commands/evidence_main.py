@@ -16,9 +16,9 @@ from api.failures import CommandError, Failure, FailureCode
 from api.settings.genesis_file import load_genesis
 from api.terminal.options import AsJson, add_command, ending, typer_app
 from api.terminal.talk import put, put_json, say
-from edge.entries import Review
-from edge.journal import Journal
-from edge.storage import JOURNAL_NAME
+from edge.journal.entries import Review
+from edge.journal.journal import Journal
+from edge.journal.storage import JOURNAL_NAME
 from tangle.effects import Halted
 from tangle.genesis import network_id
 from tangle.transaction import TransactionId

@@ -29,7 +29,7 @@ from api.terminal.options import (
     typer_app,
 )
 from api.terminal.talk import put, put_json, say
-from edge.key_file import read_public_key, write_key_file
+from edge.ground.key_file import read_public_key, write_key_file
 from tangle.accounts import NO_ADDRESS
 from tangle.address import address_of, decode_address, encode_address
 from tangle.genesis import genesis_hash

@@ -26,7 +26,8 @@ from api.terminal.options import (
     typer_app,
 )
 from api.terminal.talk import put_json, say
-from edge.certificates import (
+from edge.ground.key_file import read_key_file, read_public_key
+from edge.mesh.certificates import (
     CERTIFICATE_DAYS,
     SERIAL_SIZE,
     ends_at_ms,
@@ -34,7 +35,6 @@ from edge.certificates import (
     issue_certificate,
     read_certificate,
 )
-from edge.key_file import read_key_file, read_public_key
 from tangle.genesis import network_id
 from tangle.keys import SigningKey
 

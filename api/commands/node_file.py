@@ -8,8 +8,8 @@ from api.settings.config import load_config
 from api.settings.records import CoordinatorConfig, Identity, NodeConfig, node_part
 from api.terminal.options import settings
 from api.terminal.talk import say
-from edge.key_file import read_key_file, read_passphrase
-from edge.sealing import sealing_key
+from edge.ground.key_file import read_key_file, read_passphrase
+from edge.journal.sealing import sealing_key
 from tangle.errors import InvalidKeyFileError
 
 

@@ -9,10 +9,10 @@ from api.commands.node_file import load_node_config
 from api.settings.genesis_file import load_genesis
 from api.terminal.options import AsJson, ConfigFile, Settings, ending, run_single
 from api.terminal.talk import put_json, say
-from edge.key_file import read_key_file, read_passphrase
-from edge.salvage import Salvaged, salvage
-from edge.sealing import sealing_key
-from edge.spans import size
+from edge.ground.key_file import read_key_file, read_passphrase
+from edge.ground.spans import size
+from edge.journal.salvage import Salvaged, salvage
+from edge.journal.sealing import sealing_key
 from tangle.address import encode_address
 
 Also = Annotated[

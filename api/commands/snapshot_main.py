@@ -18,8 +18,7 @@ from api.settings.genesis_file import load_genesis
 from api.settings.private_files import create_folder
 from api.terminal.options import AsJson, ConfigFile, Settings, add_command, ending, typer_app
 from api.terminal.talk import put, put_json, say
-from edge.journal import Journal
-from edge.snapshots import (
+from edge.joining.snapshots import (
     FOLDER,
     latest_full,
     read_snapshot,
@@ -27,6 +26,7 @@ from edge.snapshots import (
     unpack_snapshot,
     write_snapshot,
 )
+from edge.journal.journal import Journal
 from tangle.errors import InvalidSnapshotError
 from tangle.genesis import network_id
 from tangle.snapshot import (

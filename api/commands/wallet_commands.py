@@ -32,7 +32,7 @@ from api.terminal.options import (
     typer_app,
 )
 from api.terminal.talk import put, put_json, say
-from edge.key_file import Cost
+from edge.ground.key_file import Cost
 from energy.transfer import Transfer, TransferEeuro, TransferEnt, transfer_operation
 from tangle.address import address_of, decode_address, encode_address
 from tangle.seeds import ENTROPY_SIZE

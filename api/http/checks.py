@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from api.http.service import Check, CheckStatus
-from edge.join_state import NOT_JOINING, JoinState
+from edge.joining.join_state import NOT_JOINING, JoinState
 
 MAX_BEHIND: Final = 2
 """Milestones that a synced node may still have to apply: what arrives between two looks."""

@@ -7,8 +7,8 @@ from typing import NamedTuple, Protocol
 from api.http.exposition import Family
 from api.http.stream import Subscription
 from devices.reading_proof import ProvenReading, ReadingProof
-from edge.join_state import JoinProgress
-from edge.snapshots import SnapshotFile
+from edge.joining.join_state import JoinProgress
+from edge.joining.snapshots import SnapshotFile
 from energy.market.trades import Trade
 from energy.queries import Answer
 from tangle.accounts import Identity

@@ -36,7 +36,7 @@ from api.http.service import (
     TransactionView,
 )
 from api.plain import plain_call
-from edge.snapshots import SnapshotFile
+from edge.joining.snapshots import SnapshotFile
 from tangle.accounts import NO_ADDRESS, Identity
 from tangle.address import Address, address_of, encode_address
 from tangle.contracts import Contracts

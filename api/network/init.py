@@ -37,8 +37,8 @@ from api.settings.private_files import (
 from api.settings.wallet_file import create_wallet
 from coordinator.lock import encode_lock, first_lock
 from devices.sources.recorded import MAX_RECORDING_SIZE, Recording, parse_recording
-from edge.certificates import SERIAL_SIZE, issue_authority, issue_certificate
-from edge.key_file import Cost, write_key_file
+from edge.ground.key_file import Cost, write_key_file
+from edge.mesh.certificates import SERIAL_SIZE, issue_authority, issue_certificate
 from tangle.codec import encode
 from tangle.errors import InvalidRecordingError
 from tangle.genesis import Genesis, network_id

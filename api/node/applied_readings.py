@@ -7,11 +7,11 @@ other.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from edge.audit import audit
-from edge.entries import AppliedBatch, StoredTransaction
-from edge.journal import Journal
-from edge.sealing import SaltedReading, open_sealed
-from edge.spans import Spans, added, size
+from edge.ground.spans import Spans, added, size
+from edge.journal.entries import AppliedBatch, StoredTransaction
+from edge.journal.journal import Journal
+from edge.journal.sealing import SaltedReading, open_sealed
+from edge.meters.audit import audit
 from tangle.address import Address
 from tangle.outcomes import Applied
 from tangle.transaction import ReadingBatch, decode

@@ -26,9 +26,9 @@ from coordinator.issuer import (
     Unnamed,
 )
 from coordinator.lock import MAX_LOCK_SIZE, Lock, decode_lock, encode_lock
-from edge.faults import pass_point
+from edge.ground.faults import pass_point
+from edge.joining.snapshots import SnapshotFile
 from edge.runtime import EdgeNode
-from edge.snapshots import SnapshotFile
 from tangle.codec import encode
 from tangle.effects import Instant, PeerId
 from tangle.errors import BadMilestoneError, InvalidError, StorageError, UnavailableError

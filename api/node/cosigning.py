@@ -13,7 +13,7 @@ import structlog
 from api.http.checks import SigningState
 from api.node.coordinating import write_lock
 from coordinator.cosigner import CoSigner, Refused, Signed, Wait
-from edge.faults import pass_point
+from edge.ground.faults import pass_point
 from edge.runtime import EdgeNode
 from tangle.effects import Attached, Confirmed, Effect, Instant, PeerId
 from tangle.errors import InvalidError, OtherLeaderError

@@ -2,7 +2,7 @@
 
 from api.http.service import DeviceView, JournalledReadings
 from api.node.applied_readings import Tally
-from edge.spans import size
+from edge.ground.spans import size
 from tangle.accounts import NO_ADDRESS, Identity
 from tangle.address import Address
 

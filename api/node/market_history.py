@@ -3,8 +3,8 @@
 from typing import Final
 
 from api.http.service import PlacedTrade, TradePlace, TradeSlice
-from edge.history import NEWEST, Place, Settled
-from edge.journal import Journal
+from edge.journal.history import NEWEST, Place, Settled
+from edge.journal.journal import Journal
 from energy.market.trades import Trade, trades_of
 from tangle.outcomes import Applied
 

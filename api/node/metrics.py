@@ -11,9 +11,9 @@ from typing import Final
 from api.http.exposition import Family, Sample, counter, gauge, labelled
 from api.http.service import Check, CheckStatus, PeerView
 from api.node.measuring import Measures
-from edge.entries import Counts
-from edge.snapshots import FOLDER
-from edge.storage import JOURNAL_NAME
+from edge.joining.snapshots import FOLDER
+from edge.journal.entries import Counts
+from edge.journal.storage import JOURNAL_NAME
 from tangle.node import NodeCore
 
 PREFIX: Final = "tanglewatt_"
@@ -35,7 +35,7 @@ class Stand:
 
     queues: tuple[Queue, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
-    """Of `edge.executor.Executor.counts`."""
+    """Of `edge.node.executor.Executor.counts`."""
 
     frames_refused: Mapping[str, int] = field(default_factory=dict)
     """By the name of the error."""

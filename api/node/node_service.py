@@ -46,14 +46,14 @@ from api.node.reading_answers import asked_of, erase_readings, prove_reading, pr
 from api.node.transaction_views import Confidences, aside_view, attached_view
 from devices.reading import decode_reading
 from devices.reading_proof import ProvenReading, ReadingProof
-from edge.catch_up import Progress
-from edge.entries import Counts, StoredTransaction
-from edge.join_state import JoinState
-from edge.journal import Journal
-from edge.local_difficulty import LocalDifficulty
-from edge.sealing import open_sealed
-from edge.snapshots import FOLDER, SnapshotFile, list_snapshots
-from edge.spans import Spans, size
+from edge.ground.spans import Spans, size
+from edge.joining.join_state import JoinState
+from edge.joining.snapshots import FOLDER, SnapshotFile, list_snapshots
+from edge.journal.entries import Counts, StoredTransaction
+from edge.journal.journal import Journal
+from edge.journal.sealing import open_sealed
+from edge.node.catch_up import Progress
+from edge.node.local_difficulty import LocalDifficulty
 from energy.queries import Addresses, Answer, Names, ask
 from tangle.accounts import (
     IDENTITY_PREFIX,

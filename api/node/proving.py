@@ -1,7 +1,7 @@
 """Makes proofs of what a node has applied, from its core and its journal."""
 
 from api.http.service import Proved
-from edge.journal import Journal
+from edge.journal.journal import Journal
 from tangle.address import Address
 from tangle.anchors import Anchor
 from tangle.errors import InvalidProofError, NotProvableError

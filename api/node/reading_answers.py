@@ -7,10 +7,10 @@ from api.node.proving import transaction_proof
 from devices.reading import decode_reading, salted_leaf
 from devices.reading_proof import ProvenReading, ReadingProof, verify_reading_proof
 from devices.reading_request import ReadingRequest, decode_request, verify_request
-from edge.entries import FormedBatch
-from edge.forgetting import settled_from
-from edge.journal import Journal
-from edge.sealing import SaltedReading, open_sealed
+from edge.journal.entries import FormedBatch
+from edge.journal.journal import Journal
+from edge.journal.sealing import SaltedReading, open_sealed
+from edge.meters.forgetting import settled_from
 from tangle.accounts import NO_ADDRESS, identity, reading_ranges
 from tangle.address import Address, encode_address
 from tangle.errors import InvalidProofError, InvalidRequestError, NotProvableError

@@ -4,10 +4,10 @@ from random import Random
 from zoneinfo import ZoneInfo
 
 from api.settings.records import NodeConfig
-from edge.issuance import Issuance
-from edge.key_file import read_key_file, read_passphrase
+from edge.ground.key_file import read_key_file, read_passphrase
+from edge.node.issuance import Issuance
 from edge.runtime import EdgeNode
-from edge.settling import SettledUnit, Settling, SettlingSettings
+from edge.settlement.settling import SettledUnit, Settling, SettlingSettings
 from energy.units import MINUTE_MS
 from tangle.address import Address
 

@@ -4,7 +4,7 @@ from random import Random
 from typing import Final
 
 from api.http.service import TransactionView
-from edge.entries import StoredTransaction
+from edge.journal.entries import StoredTransaction
 from tangle.effects import Instant
 from tangle.node import NodeCore
 from tangle.outcomes import Applied, Ignored, State

@@ -7,7 +7,7 @@ from api.settings.config import load_config
 from api.settings.logs import configure_logs
 from api.settings.records import BrokerConfig
 from api.terminal.options import ConfigFile, Settings, ending, run_single, settings
-from edge.broker import run_broker
+from edge.meters.broker import run_broker
 
 
 def run(*, config: ConfigFile, set_: Settings = None) -> None:

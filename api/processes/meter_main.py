@@ -21,9 +21,9 @@ from devices.shell import read_profile, read_recording, run_meter
 from devices.sources.household import HouseholdProfile
 from devices.sources.rows import ReadingSource
 from devices.sources.synthetic import SyntheticHome, first_slot_ms, home_of
-from edge.clock import Clock
-from edge.faults import pass_point
-from edge.key_file import read_key_file, read_passphrase
+from edge.ground.clock import Clock
+from edge.ground.faults import pass_point
+from edge.ground.key_file import read_key_file, read_passphrase
 from tangle.genesis import Genesis, network_id
 from tangle.keys import PublicKey
 

@@ -45,7 +45,7 @@ from api.terminal.options import (
 )
 from api.terminal.talk import is_terminal, put, put_json, say, show_failure
 from devices.outbox import read_outbox_state
-from edge.clock import system_monotonic_ms
+from edge.ground.clock import system_monotonic_ms
 
 DEFAULT_SETTLE_S: Final = 120.0
 LEFTOVER_GRACE_S: Final = 10.0

@@ -20,7 +20,7 @@ from api.settings.config import load_config
 from api.settings.layout import BROKER, Layout, NetworkFile
 from api.settings.places import NodePlace, node_places
 from api.settings.records import BrokerConfig, Mqtt, http_url
-from edge.key_file import read_public_key
+from edge.ground.key_file import read_public_key
 from tangle.address import address_of, encode_address
 
 PROBE_TIMEOUT_S: Final = 2.0

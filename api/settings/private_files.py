@@ -6,7 +6,7 @@ from typing import Final
 
 from api.exit_codes import ExitCode
 from api.failures import CommandError, Failure, FailureCode
-from edge.faults import pass_point
+from edge.ground.faults import pass_point
 
 PRIVATE: Final = 0o600
 READABLE: Final = 0o644

@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from api.settings.private_files import PRIVATE, create_file
-from edge.key_file import (
+from edge.ground.key_file import (
     MAX_KEY_FILE_SIZE,
     NONCE_SIZE,
     OPEN_TO_OTHERS,
@@ -36,7 +36,7 @@ class WalletFile(msgspec.Struct, frozen=True, array_like=True):
     """Of account 0: readable without the passphrase, so that one can tell whose it is."""
 
     entropy: Annotated[bytes, msgspec.Meta(max_length=MAX_KEY_FILE_SIZE)]
-    """What the words spell, shut as `edge.key_file` shuts the seed of a key."""
+    """What the words spell, shut as `edge.ground.key_file` shuts the seed of a key."""
 
 
 _decoder: Final = Decoder(WalletFile, "wallet file", MAX_WALLET_FILE_SIZE)

@@ -33,7 +33,7 @@ from api.settings.genesis_file import load_genesis
 from api.settings.layout import COORDINATOR, Layout, NetworkFile
 from api.terminal.talk import put, say
 from devices.outbox import read_outbox_state
-from edge.clock import Clock, system_monotonic_ms
+from edge.ground.clock import Clock, system_monotonic_ms
 from scripts.soak.confinement import Host, host
 from scripts.soak.plot import Line, plot
 from scripts.soak.samples import ProcessSample, Sample, disk_usage, read_process

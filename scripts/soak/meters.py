@@ -18,7 +18,7 @@ from api.settings.logs import configure_logs
 from api.settings.records import MeterConfig
 from api.terminal.options import ending
 from devices.shell import run_meters
-from edge.clock import Clock
+from edge.ground.clock import Clock
 
 
 def main() -> None:

@@ -5,8 +5,8 @@ from typing import Final
 from access.device import Claim, claim_registration, register_operation
 from devices.reading import Reading, encode_reading, salted_leaf, sign_reading
 from devices.reading_request import ReadingRequest, sign_request
-from edge.entries import Batch, FormedBatch
-from edge.sealing import SaltedReading, seal, sealing_key
+from edge.journal.entries import Batch, FormedBatch
+from edge.journal.sealing import SaltedReading, seal, sealing_key
 from tangle.address import Address, address_of
 from tangle.genesis import genesis_hash
 from tangle.keys import SigningKey

@@ -19,12 +19,12 @@ from api.node.cosigning import CoSigning
 from coordinator.cosigner import CoSigner
 from coordinator.issuer import Issuer
 from coordinator.lock import Lock, first_lock
-from edge.clock import Clock
-from edge.executor import Executor
-from edge.frames import Body
-from edge.issuance import Issuance
-from edge.journal import Journal
-from edge.load import LoadMeter
+from edge.ground.clock import Clock
+from edge.journal.journal import Journal
+from edge.mesh.frames import Body
+from edge.node.executor import Executor
+from edge.node.issuance import Issuance
+from edge.node.load import LoadMeter
 from edge.runtime import EdgeNode
 from tangle.effects import PeerId
 from tangle.genesis import network_id

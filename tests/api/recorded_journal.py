@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from edge.entries import Batch, TakenReading
+from edge.journal.entries import Batch, TakenReading
 from energy.transfer import TransferEeuro, transfer_operation
 from tangle.address import address_of
 from tests.api.small_node import ALICE, BOB, EDGE, METER, NOTE, SmallNode

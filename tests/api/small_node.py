@@ -10,9 +10,9 @@ from api.http.service import PeerView
 from api.node.metrics import Stand
 from api.node.node_service import NodeApi, NodeCard
 from coordinator.issuer import sign_milestone
-from edge.catch_up import Progress
-from edge.entries import Arrival, Batch
-from edge.journal import Journal
+from edge.journal.entries import Arrival, Batch
+from edge.journal.journal import Journal
+from edge.node.catch_up import Progress
 from energy.transfer import CONTRACT as TRANSFER
 from tangle.address import address_of
 from tangle.codec import encode

@@ -12,10 +12,10 @@ from api.commands.audit_main import audit
 from api.settings.genesis_file import load_genesis
 from api.settings.layout import Layout
 from api.terminal.options import add_command, typer_app
-from edge.journal import Journal
-from edge.offline import open_reader
-from edge.replaying import replay, stored_rows
-from edge.storage import JOURNAL_NAME
+from edge.journal.journal import Journal
+from edge.journal.offline import open_reader
+from edge.journal.replaying import replay, stored_rows
+from edge.journal.storage import JOURNAL_NAME
 from energy.bills.as_json import bill_file
 from tangle.accounts import Token, balance
 from tangle.address import address_of

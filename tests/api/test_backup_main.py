@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 from api.commands.backup_main import app
 from api.settings.genesis_file import load_genesis
 from api.settings.layout import Layout
-from edge.journal import Journal
+from edge.journal.journal import Journal
 from tangle.genesis import network_id
 
 

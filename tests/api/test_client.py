@@ -24,7 +24,7 @@ from api.http.submissions import Complete, Unworked, parse_json
 from api.main import app
 from api.settings.genesis_file import genesis_text
 from api.settings.wallet_file import create_wallet, read_wallet_public_key
-from edge.key_file import Cost, write_key_file
+from edge.ground.key_file import Cost, write_key_file
 from energy.transfer import Transfer, TransferEeuro, TransferEnt, transfer_operation
 from tangle.accounts import NO_ADDRESS
 from tangle.address import address_of, encode_address

@@ -14,16 +14,16 @@ import pytest
 from api.node.coordinating import Coordinating, read_lock
 from coordinator.issuer import Issuer
 from coordinator.lock import first_lock
-from edge.clock import Clock
-from edge.executor import Executor
-from edge.issuance import Issuance
-from edge.journal import Journal
-from edge.load import LoadMeter
+from edge.ground.clock import Clock
+from edge.journal.journal import Journal
+from edge.node.executor import Executor
+from edge.node.issuance import Issuance
+from edge.node.load import LoadMeter
 from edge.runtime import EdgeNode
 from tangle.genesis import Genesis
 from tangle.node import NodeCore
 from tests.community import CONTRACTS, COORDINATOR, START_MS
-from tests.edge.test_executor import FakeGossip
+from tests.edge.node.test_executor import FakeGossip
 from tests.tangle.cores import ALICE, EDGE, GENESIS, MAKE, NOW, G, H
 
 

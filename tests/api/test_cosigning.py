@@ -16,15 +16,15 @@ from api.node.cosigning import CoSigning
 from coordinator.cosigner import CoSigner
 from coordinator.issuer import Issuer
 from coordinator.lock import first_lock
-from edge.clock import Clock
-from edge.executor import Executor
-from edge.frames import Body
-from edge.issuance import Issuance
-from edge.journal import Journal
-from edge.load import LoadMeter
-from edge.mesh import PeerStatus
+from edge.ground.clock import Clock
+from edge.journal.journal import Journal
+from edge.mesh.frames import Body
+from edge.mesh.mesh import PeerStatus
+from edge.node.executor import Executor
+from edge.node.issuance import Issuance
+from edge.node.load import LoadMeter
+from edge.node.standing import FULL_STANDING
 from edge.runtime import EdgeNode
-from edge.standing import FULL_STANDING
 from tangle.effects import Instant, PeerId
 from tangle.genesis import Genesis
 from tangle.keys import SigningKey

@@ -13,11 +13,11 @@ from api.commands.salvage_main import salvage_readings
 from api.settings.genesis_file import load_genesis
 from api.settings.layout import Layout
 from api.terminal.options import add_command, typer_app
-from edge.entries import Batch
-from edge.journal import Journal
-from edge.key_file import read_key_file, read_passphrase
-from edge.sealing import SaltedReading, seal, sealing_key
-from edge.storage import JOURNAL_NAME
+from edge.ground.key_file import read_key_file, read_passphrase
+from edge.journal.entries import Batch
+from edge.journal.journal import Journal
+from edge.journal.sealing import SaltedReading, seal, sealing_key
+from edge.journal.storage import JOURNAL_NAME
 from tangle.address import Address, encode_address
 from tangle.genesis import network_id
 

@@ -9,8 +9,8 @@ from typer.testing import CliRunner, Result
 from api.commands.evidence_main import app
 from api.exit_codes import ExitCode
 from api.settings.genesis_file import genesis_text
-from edge.entries import Arrival, Batch
-from edge.journal import Journal
+from edge.journal.entries import Arrival, Batch
+from edge.journal.journal import Journal
 from tangle.effects import Attached, Confirmed, Halted
 from tangle.node import NodeCore
 from tangle.verification import Verified

@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from edge.local_difficulty import FREE_BURST
+from edge.node.local_difficulty import FREE_BURST
 from tangle.codec import encode
 from tangle.transaction import IssuerWitness, SignedTransaction, decode, sign, transaction_id
 from tangle.work import find_nonce, required_bits

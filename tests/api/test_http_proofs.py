@@ -11,8 +11,8 @@ from typing_extensions import override
 from api.commands.proof_files import parse_proof_hex
 from api.node.node_service import NodeApi
 from api.node.proving import proved, transaction_proof
-from edge.entries import StoredMilestone, StoredTransaction
-from edge.journal import Journal
+from edge.journal.entries import StoredMilestone, StoredTransaction
+from edge.journal.journal import Journal
 from energy.transfer import TransferEeuro, transfer_operation
 from tangle.accounts import COORDINATORS_KEY, NETWORK_KEY, Token, balance_key, identity_key
 from tangle.address import address_of, encode_address

@@ -8,8 +8,8 @@ from api.http.app import create_app
 from api.node.node_service import NodeApi
 from coordinator.issuer import sign_milestone
 from devices.reading import Reading, encode_reading, salted_leaf, sign_reading
-from edge.entries import Arrival, Batch, TakenReading
-from edge.sealing import SaltedReading, seal, sealing_key
+from edge.journal.entries import Arrival, Batch, TakenReading
+from edge.journal.sealing import SaltedReading, seal, sealing_key
 from energy.transfer import TransferEeuro, transfer_operation
 from tangle.address import address_of, encode_address
 from tangle.effects import Halted

@@ -32,7 +32,7 @@ from api.settings.records import (
 from api.settings.wallet_file import read_wallet_public_key, read_wallet_words
 from coordinator.lock import decode_lock
 from devices.sources.household import decode_profile
-from edge.key_file import read_key_file, read_passphrase
+from edge.ground.key_file import read_key_file, read_passphrase
 from tangle.address import Address, address_of
 from tangle.codec import encode
 from tangle.errors import ListenError

@@ -9,7 +9,7 @@ from api.settings.config import load_config
 from api.settings.genesis_file import load_genesis
 from api.settings.layout import Layout
 from api.settings.records import CoordinatorConfig, NodeConfig
-from edge.key_file import read_key_file, read_passphrase
+from edge.ground.key_file import read_key_file, read_passphrase
 from tangle.genesis import network_id
 from tests.api.made_network import plan, tools
 

@@ -11,8 +11,8 @@ from api.http.app import create_app
 from api.http.checks import health_checks
 from api.settings.config import load_config
 from api.settings.records import CoordinatorConfig, NodeConfig, node_part
-from edge.join_state import ASKING, JoinProgress, JoinState
-from edge.joining import JoinSettings
+from edge.joining.join_state import ASKING, JoinProgress, JoinState
+from edge.joining.joining import JoinSettings
 from tests.api.asking import ask
 from tests.api.small_node import SmallNode, api_of
 from tests.api.test_checks import WELL

@@ -13,14 +13,14 @@ from api.settings.config import load_config
 from api.settings.layout import Layout
 from api.settings.records import CoordinatorConfig, NodeConfig, node_part
 from api.terminal.talk import failure_of
-from edge.certificates import (
+from edge.ground.clock import system_wall_ms
+from edge.ground.key_file import read_key_file, read_passphrase
+from edge.mesh.certificates import (
     issue_authority,
     make_credentials,
     read_certificate,
     read_credentials,
 )
-from edge.clock import system_wall_ms
-from edge.key_file import read_key_file, read_passphrase
 from tangle.errors import InvalidCertificateError
 from tangle.keys import SigningKey
 

@@ -12,7 +12,7 @@ from api.http.service import PeerView
 from api.node.measuring import Measures
 from api.node.metrics import Queue, Stand
 from api.node.node_service import NodeApi
-from edge.storage import JOURNAL_NAME
+from edge.journal.storage import JOURNAL_NAME
 from tangle.effects import Dropped, Expired, Misbehaved, PeerId
 from tangle.errors import BadSignatureError, QueueFullError
 from tangle.transaction import TransactionId

@@ -17,12 +17,12 @@ from api.contracts import CONTRACTS
 from api.main import app
 from api.node.proving import address_proof, proved, row_proof, transaction_proof
 from api.settings.genesis_file import genesis_text
-from edge.executor import Executor
-from edge.inspection import inspect
-from edge.journal import PRUNED_THROUGH, Journal
-from edge.offline import open_reader
-from edge.snapshots import take_snapshot
-from edge.storage import JOURNAL_NAME
+from edge.joining.snapshots import take_snapshot
+from edge.journal.inspection import inspect
+from edge.journal.journal import PRUNED_THROUGH, Journal
+from edge.journal.offline import open_reader
+from edge.journal.storage import JOURNAL_NAME
+from edge.node.executor import Executor
 from tangle.accounts import COORDINATORS_KEY, CoordinatorKeys, coordinators
 from tangle.address import address_of
 from tangle.anchors import Anchor, Rotation

@@ -13,8 +13,8 @@ from api.node.applied_readings import AppliedReadings
 from api.node.coordinating import announce
 from api.settings.config import load_config
 from api.settings.records import History, NodeConfig
-from edge.journal import PRUNED_THROUGH, Journal
-from edge.snapshots import FOLDER, take_snapshot, write_snapshot
+from edge.joining.snapshots import FOLDER, take_snapshot, write_snapshot
+from edge.journal.journal import PRUNED_THROUGH, Journal
 from tangle.address import Address
 from tangle.codec import encode
 from tangle.errors import NoTipsError, StorageError

@@ -25,8 +25,8 @@ from devices.reading_proof import (
     encode_reading_proof,
     verify_reading_proof,
 )
-from edge.key_file import PASSPHRASE_VARIABLE, Cost
-from edge.sealing import sealing_key
+from edge.ground.key_file import PASSPHRASE_VARIABLE, Cost
+from edge.journal.sealing import sealing_key
 from tangle.address import address_of, encode_address
 from tangle.errors import InvalidProofError, NotProvableError
 from tests.api.asking import ask

@@ -8,17 +8,17 @@ from typing import cast
 
 from api.node.settling import settling_of
 from api.settings.records import Identity, NodeConfig, Settlement, UnitSettlement
-from edge.clock import Clock
-from edge.journal import Journal
-from edge.key_file import Cost, write_key_file
-from edge.mesh import Mesh
-from edge.mqtt import BrokerAddress, MeterLink
+from edge.ground.clock import Clock
+from edge.ground.key_file import Cost, write_key_file
+from edge.journal.journal import Journal
+from edge.mesh.mesh import Mesh
+from edge.meters.mqtt import BrokerAddress, MeterLink
 from edge.runtime import EdgeNode, NodeSettings, Surroundings
-from edge.settling import Settling
+from edge.settlement.settling import Settling
 from tangle.address import address_of
 from tangle.genesis import network_id
 from tests.community import CONTRACTS, meter_key
-from tests.edge.test_executor import FakeGossip
+from tests.edge.node.test_executor import FakeGossip
 from tests.tangle.cores import EDGE, GENESIS
 
 NETWORK = network_id(GENESIS)

@@ -17,8 +17,8 @@ from api.commands.snapshot_main import app as commands
 from api.exit_codes import ExitCode
 from api.settings.genesis_file import genesis_text
 from api.terminal.talk import failure_of
-from edge.journal import Journal
-from edge.snapshots import FOLDER, take_snapshot, write_snapshot
+from edge.joining.snapshots import FOLDER, take_snapshot, write_snapshot
+from edge.journal.journal import Journal
 from tangle.errors import InvalidSnapshotError
 from tangle.hashing import digest
 from tests.api.asking import ask

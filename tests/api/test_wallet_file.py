@@ -4,7 +4,7 @@ import pytest
 
 from api.settings.layout import Layout
 from api.settings.wallet_file import read_wallet_public_key, read_wallet_words
-from edge.key_file import read_passphrase
+from edge.ground.key_file import read_passphrase
 from tangle.errors import InvalidKeyFileError
 
 

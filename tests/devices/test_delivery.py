@@ -65,7 +65,7 @@ class Stage:
 
     async def start_broker(self) -> "subprocess.Popen[bytes]":
         script = (
-            "import asyncio; from edge.broker import run_broker;"
+            "import asyncio; from edge.meters.broker import run_broker;"
             f" asyncio.run(run_broker(port={self.port}))"
         )
         process = self.start("-c", script)

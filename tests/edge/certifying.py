@@ -2,14 +2,14 @@
 
 from random import Random
 
-from edge.certificates import (
+from edge.ground.clock import system_wall_ms
+from edge.mesh.certificates import (
     SERIAL_SIZE,
     Credentials,
     issue_authority,
     issue_certificate,
     make_credentials,
 )
-from edge.clock import system_wall_ms
 from tangle.keys import SigningKey
 
 NETWORK = b"mesh-net"

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from edge.entries import Arrival, Batch, TakenReading
-from edge.journal import Journal
+from edge.journal.entries import Arrival, Batch, TakenReading
+from edge.journal.journal import Journal
 from tangle.transaction import TransactionId
 from tests.edge.making import DEVICE, GENESIS, NETWORK, ROOTS, arrival, confirmed
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from coordinator.issuer import sign_milestone
-from edge.executor import Executor
-from edge.frames import Body, ConeRequest
-from edge.journal import Journal
-from edge.mesh import PeerStatus
+from edge.journal.journal import Journal
+from edge.mesh.frames import Body, ConeRequest
+from edge.mesh.mesh import PeerStatus
+from edge.node.executor import Executor
 from tangle.accounts import sequence_window
 from tangle.address import address_of
 from tangle.effects import Instant, PeerId

@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from edge.arriving import go_on_from
-from edge.certificates import Credentials
-from edge.clock import Clock
-from edge.frames import Body
-from edge.joiner import Joiner
-from edge.joining import JoinSettings
-from edge.journal import Journal
-from edge.mesh import Mesh, MeshConfig, open_mesh
-from edge.offering import SnapshotServer
+from edge.ground.clock import Clock
+from edge.joining.arriving import go_on_from
+from edge.joining.joiner import Joiner
+from edge.joining.joining import JoinSettings
+from edge.joining.offering import SnapshotServer
+from edge.journal.journal import Journal
+from edge.mesh.certificates import Credentials
+from edge.mesh.frames import Body
+from edge.mesh.mesh import Mesh, MeshConfig, open_mesh
+from edge.node.standing import Standings
 from edge.runtime import EdgeNode, NodeSettings, Surroundings
-from edge.standing import Standings
 from tangle.effects import PeerId
 from tangle.genesis import Genesis, network_id
 from tangle.keys import SigningKey

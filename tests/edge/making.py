@@ -3,7 +3,7 @@
 from typing import Final
 
 from devices.reading import Reading, SignedReading, encode_reading, sign_reading
-from edge.entries import Arrival
+from edge.journal.entries import Arrival
 from tangle.address import Address, address_of
 from tangle.codec import encode
 from tangle.effects import Confirmed

@@ -7,9 +7,9 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from edge.clock import Clock
-from edge.journal import Journal
-from edge.mesh import MeshConfig, open_mesh
+from edge.ground.clock import Clock
+from edge.journal.journal import Journal
+from edge.mesh.mesh import MeshConfig, open_mesh
 from edge.runtime import EdgeNode, NodeSettings, Surroundings
 from tangle.effects import PeerId
 from tangle.genesis import network_id

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from coordinator.issuer import sign_milestone
-from edge.executor import Executor
+from edge.node.executor import Executor
 from energy.governance.acts import CoordinatorKeysAct, Vote
 from energy.governance.contract import vote_operation
 from tangle.accounts import coordinators, sequence_window

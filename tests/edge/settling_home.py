@@ -9,14 +9,14 @@ from zoneinfo import ZoneInfo
 
 from access.device import Claim, claim_registration, register_operation
 from devices.reading import SALT_SIZE, Quality, Reading, encode_reading, sign_reading
-from edge.clock import Clock
-from edge.executor import Executor
-from edge.issuance import Issuance
-from edge.journal import Journal
-from edge.load import LoadMeter
-from edge.sealing import NONCE_SIZE, SaltedReading, open_sealed, seal, sealing_key
-from edge.settled import SettledPeriod
-from edge.settling import SettledUnit, Settling, SettlingSettings
+from edge.ground.clock import Clock
+from edge.journal.journal import Journal
+from edge.journal.sealing import NONCE_SIZE, SaltedReading, open_sealed, seal, sealing_key
+from edge.journal.settled import SettledPeriod
+from edge.node.executor import Executor
+from edge.node.issuance import Issuance
+from edge.node.load import LoadMeter
+from edge.settlement.settling import SettledUnit, Settling, SettlingSettings
 from energy.governance.acts import RegisterUnit, RemoveUnit, SetParameter, Vote
 from energy.governance.contract import vote_operation
 from energy.powerchain.calls import Connect, Delegate, energy_operation
@@ -30,7 +30,7 @@ from tangle.node import NodeCore
 from tangle.outcomes import Applied
 from tangle.transaction import Operation, TransactionId, decode
 from tests.community import CONTRACTS, START_MS, VOTER, member_key, meter_key
-from tests.edge.test_executor import FakeGossip
+from tests.edge.node.test_executor import FakeGossip
 from tests.tangle.cores import EDGE, GENESIS, at, milestone
 
 HOUR_MS: Final = 3_600_000

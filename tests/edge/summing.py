@@ -2,8 +2,8 @@
 
 import sqlite3
 
-from edge.schema import TABLES
-from edge.sums import row_sum
+from edge.journal.schema import TABLES
+from edge.journal.sums import row_sum
 
 
 def sum_anew(connection: sqlite3.Connection) -> None:

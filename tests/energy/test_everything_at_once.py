@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from access.device import Claim, claim_registration, register_operation
-from edge.records import decode_outcome, encode_outcome
+from edge.journal.records import decode_outcome, encode_outcome
 from energy import bank, transfer
 from energy.ctt import calls as ctt
 from energy.governance import acts

@@ -28,11 +28,11 @@ from api.settings.config import load_config
 from api.settings.genesis_file import load_genesis
 from api.settings.records import NodeConfig
 from api.settings.wallet_file import read_wallet_public_key
-from edge.certificates import read_credentials
-from edge.clock import Clock, system_wall_ms
-from edge.frames import MAX_FRAME_ITEMS, Transactions
-from edge.key_file import read_key_file, read_passphrase
-from edge.mesh import Mesh, MeshConfig, open_mesh
+from edge.ground.clock import Clock, system_wall_ms
+from edge.ground.key_file import read_key_file, read_passphrase
+from edge.mesh.certificates import read_credentials
+from edge.mesh.frames import MAX_FRAME_ITEMS, Transactions
+from edge.mesh.mesh import Mesh, MeshConfig, open_mesh
 from energy.transfer import TransferEeuro, transfer_operation
 from tangle.address import address_of
 from tangle.codec import encode

@@ -27,7 +27,7 @@ from api.processes.up_network import assemble
 from api.settings.layout import Layout, load_network
 from api.settings.wallet_file import read_wallet_public_key
 from devices.outbox import read_outbox_state
-from edge.faults import VARIABLE
+from edge.ground.faults import VARIABLE
 from energy.transfer import TransferEeuro, transfer_operation
 from tangle.address import address_of
 from tangle.errors import TanglewattError

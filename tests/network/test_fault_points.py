@@ -11,14 +11,14 @@ import pytest
 from api.contracts import CONTRACTS
 from api.network.init import create_network
 from api.settings.layout import Layout, has_network, load_network
-from edge.backups import Extent, restore_backup, write_backup
-from edge.certificates import ends_at_ms, read_certificate
-from edge.faults import POINTS
-from edge.inspection import inspect
-from edge.journal import Journal
-from edge.key_file import read_key_file, read_passphrase
-from edge.offline import open_offline
-from edge.snapshots import FOLDER, list_snapshots
+from edge.ground.faults import POINTS
+from edge.ground.key_file import read_key_file, read_passphrase
+from edge.joining.snapshots import FOLDER, list_snapshots
+from edge.journal.backups import Extent, restore_backup, write_backup
+from edge.journal.inspection import inspect
+from edge.journal.journal import Journal
+from edge.journal.offline import open_offline
+from edge.mesh.certificates import ends_at_ms, read_certificate
 from tangle.genesis import network_id
 from tests.api.made_network import plan, tools
 from tests.api.promising import lock_in, talk
@@ -26,7 +26,7 @@ from tests.api.recorded_journal import MILESTONES, READINGS, TRANSACTIONS, write
 from tests.api.small_node import GENESIS, NETWORK
 from tests.api.test_cosigning import NAMES
 from tests.edge.history import extend, opened
-from tests.edge.test_keeping import KEEP_30, Node
+from tests.edge.joining.test_keeping import KEEP_30, Node
 from tests.network.killing import python
 from tests.tangle.cores import GENESIS as PRUNED_GENESIS
 
@@ -36,7 +36,7 @@ OLDER: Final = Extent(MILESTONES - 2, TRANSACTIONS - 10, READINGS - 4)
 BACKUP: Final = """
 from pathlib import Path
 from api.contracts import CONTRACTS
-from edge.backups import write_backup
+from edge.journal.backups import write_backup
 from tests.api.test_cosigning import NAMES
 from tests.api.small_node import GENESIS
 write_backup(Path({folder!r}), Path({file!r}), GENESIS, CONTRACTS)
@@ -44,15 +44,15 @@ write_backup(Path({folder!r}), Path({file!r}), GENESIS, CONTRACTS)
 RESTORE: Final = """
 from pathlib import Path
 from api.contracts import CONTRACTS
-from edge.backups import restore_backup
+from edge.journal.backups import restore_backup
 from tests.api.test_cosigning import NAMES
 from tests.api.small_node import GENESIS
 restore_backup(Path({file!r}), Path({folder!r}), GENESIS, CONTRACTS, accepts_loss=True)
 """
 PRUNE: Final = """
 from pathlib import Path
-from edge import keeping
-from tests.edge.test_keeping import KEEP_30, Node
+from edge.joining import keeping
+from tests.edge.joining.test_keeping import KEEP_30, Node
 keeping.STEP_PAUSE_S, keeping.STEP_TRANSACTIONS = 0, 7
 Node(Path({folder!r}), KEEP_30).keep()
 """

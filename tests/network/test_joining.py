@@ -14,9 +14,9 @@ from api.contracts import CONTRACTS
 from api.network import files
 from api.network.plan import Wishes
 from api.settings.genesis_file import load_genesis
-from edge.inspection import inspect
-from edge.offline import open_offline, open_reader
-from edge.storage import JOURNAL_NAME
+from edge.journal.inspection import inspect
+from edge.journal.offline import open_offline, open_reader
+from edge.journal.storage import JOURNAL_NAME
 from tangle.codec import Decoder
 from tangle.genesis import Parameters, network_id
 from tangle.snapshot import NOTICE_LABEL, SnapshotNotice

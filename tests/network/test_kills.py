@@ -21,10 +21,10 @@ from api.exit_codes import ExitCode
 from api.failures import CommandError
 from api.processes.accounting import common_root, tally
 from api.settings.genesis_file import load_genesis
-from edge.faults import POINTS
-from edge.inspection import inspect
-from edge.offline import open_offline
-from edge.storage import JOURNAL_NAME
+from edge.ground.faults import POINTS
+from edge.journal.inspection import inspect
+from edge.journal.offline import open_offline
+from edge.journal.storage import JOURNAL_NAME
 from tangle.genesis import network_id
 from tangle.outcomes import State
 from tests.network.killing import (

@@ -12,8 +12,8 @@ import pytest
 from api.client.polling import poll
 from api.settings.genesis_file import load_genesis
 from api.settings.layout import Layout
-from edge.key_file import read_public_key
-from edge.snapshots import read_snapshot
+from edge.ground.key_file import read_public_key
+from edge.joining.snapshots import read_snapshot
 from tangle.snapshot import verify_snapshot
 from tests.network.test_up import DEADLINE_S, result, up
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import cache, partial
 from typing import Final
 
-from edge.catch_up import CatchUp
+from edge.node.catch_up import CatchUp
 from tangle.address import address_of
 from tangle.effects import (
     Attached,

@@ -4,8 +4,8 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from edge.catch_up import CatchUp
-from edge.promotion import Promoter
+from edge.node.catch_up import CatchUp
+from edge.node.promotion import Promoter
 from tangle.effects import Confirmed, Effect, Halted
 from tangle.node import NodeCore
 from tangle.outcomes import Applied

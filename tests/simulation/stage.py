@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from coordinator.issuer import Checkpoints, Issue, Issuer
 from coordinator.lock import Lock, first_lock
-from edge.promotion import LABEL as PROMOTION_LABEL
+from edge.node.promotion import LABEL as PROMOTION_LABEL
 from tangle.effects import Attached, Confirmed
 from tangle.errors import UnavailableError
 from tangle.keys import SigningKey

@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 from typing_extensions import override
 
-from edge.admission import Admission
+from edge.node.admission import Admission
 from tangle.effects import PeerId
 from tangle.keys import SigningKey
 from tangle.node import NodeCore

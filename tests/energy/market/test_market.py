@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge.records import decode_outcome, encode_outcome
+from edge.journal.records import decode_outcome, encode_outcome
 from energy.market.book import NEVER, Level, decode_row, depth, find_order
 from energy.market.contract import CONTRACT, Buy, Cancel, MarketCall, Sell, market_operation
 from energy.market.matching import MAX_MET

@@ -1,0 +1,1 @@
+"""What every room stands on: clocks, fault points, spans, key files."""

@@ -1,0 +1,1 @@
+"""Snapshots on disk and over the mesh: kept, offered, fetched, and started from."""

@@ -1,0 +1,1 @@
+"""A node's journal: written, read, checked, pruned, copied and mended."""

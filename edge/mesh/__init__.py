@@ -1,0 +1,1 @@
+"""The mesh: frames between nodes, their links and their certificates."""

@@ -1,0 +1,1 @@
+"""The meters of a home edge: readings in, receipts out, batches onto the ledger."""

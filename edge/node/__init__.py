@@ -1,0 +1,1 @@
+"""A running node: what it takes in, carries out, serves, issues and promotes."""

@@ -1,0 +1,113 @@
+"""From the mesh to the core: which arrivals wait, and which go now."""
+
+from itertools import islice
+from typing import Final
+
+from edge.node.fair_queue import TURN_BYTES, FairQueue, FlowKey, Issuer, Queued
+from tangle.accounts import identity
+from tangle.address import address_of
+from tangle.effects import PeerId
+from tangle.keys import PublicKey
+from tangle.node import NodeCore
+from tangle.transaction import TransactionId
+from tangle.verification import parse
+from tangle.waiting import Arrival
+
+CATCHING_UP: Final = 4
+"""Milestones behind from which on arrivals do not wait: they are history that was asked for, in
+the order in which it must be attached, and who asked bounds how much of it is under way."""
+
+
+MAX_SPONSORS: Final = 16
+"""Of those who wait for the same transaction, so many are asked to give up a turn for it."""
+
+
+class Admission:
+    """The fair queue in front of one core."""
+
+    def __init__(self, core: NodeCore) -> None:
+        self._core = core
+        self._queue = FairQueue()
+        self._sponsored: dict[TransactionId, FlowKey] = {}
+        """What came in at the expense of others, and still waits for its own parents: these go
+        on their expense too."""
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether another turn would hand on anything."""
+        return self._queue.is_ready(self._core.pending_of)
+
+    def get(self, tx_id: TransactionId) -> Queued | None:
+        """Return what waits here under an id."""
+        return self._queue.get(tx_id)
+
+    def offer(self, peer: PeerId, data: bytes) -> list[Queued]:
+        """Let one transaction of `peer` wait for its turn; return what had to leave for it.
+
+        Raises:
+            MalformedBytesError: Not the canonical spelling of a transaction.
+        """
+        parsed = parse(data)
+        if self._core.is_known(parsed.tx_id):
+            return []
+        waiting = self._core.waiting
+        is_urgent = parsed.milestone is not None or waiting.is_needed(parsed.tx_id)
+        issuer = self._issuer(parsed.transaction.issuer)
+        queued = Queued(peer, issuer, parsed.tx_id, data, parsed.size_bytes)
+        sponsor = self._sponsor(parsed.tx_id, queued.flow)
+        return self._queue.add(queued, is_urgent=is_urgent, sponsor=sponsor)
+
+    def is_catching_up(self) -> bool:
+        """Return whether what comes is history and goes to the core as it comes."""
+        core = self._core
+        return core.is_catching_up or core.latest_index > core.confirmed_index + CATCHING_UP
+
+    def turn(self, budget_bytes: int = TURN_BYTES) -> list[Queued]:
+        """Take out what the core is to receive now."""
+        waiting = self._core.waiting
+        self._sponsored = {one: by for one, by in self._sponsored.items() if one in waiting}
+        taken = self._queue.take(self._core.pending_of, budget_bytes)
+        self._sponsored |= {one.tx_id: one.sponsor for one in taken if one.sponsor is not None}
+        return taken
+
+    def hasten(self, tx_id: TransactionId) -> bool:
+        """Bring forward what the core asks for; `False` if it does not wait here.
+
+        What only a heartbeat names stays where it is: it will have its turn.
+        """
+        queued = self._queue.get(tx_id)
+        if queued is None:
+            return False
+        if self._core.waiting.is_needed(tx_id):
+            return self._queue.prefer(tx_id)
+        sponsor = self._sponsor(tx_id, queued.flow)
+        return sponsor is None or self._queue.hasten(tx_id, sponsor)
+
+    def forget(self, peer: PeerId) -> None:
+        """Drop what a banned peer sent."""
+        self._queue.forget(peer)
+
+    def _sponsor(self, tx_id: TransactionId, own: FlowKey) -> FlowKey | None:
+        """Return at whose expense `tx_id` goes: of all that wait for it, who has least waiting.
+
+        So an issuer that floods delays nobody who built upon it; `None` if nothing waits for it.
+        """
+        arrivals = list(islice(self._core.waiting.waiting_for(tx_id), MAX_SPONSORS))
+        if not arrivals:
+            return None
+        flows = [own, *map(self._flow_of, arrivals)]
+        return min(flows, key=self._queue.size_bytes)
+
+    def _flow_of(self, arrival: Arrival) -> FlowKey:
+        """Return at whose expense something came in, which waits for its parents now."""
+        verified = arrival.verified
+        own = arrival.sender, self._issuer(verified.transaction.issuer)
+        return self._sponsored.get(verified.tx_id, own)
+
+    def _issuer(self, issuer: PublicKey) -> Issuer:
+        is_open = self._core.parameters.admission == "open"
+        is_known = is_open or identity(self._core.ledger.rows, address_of(issuer)) is not None
+        return issuer if is_known else None

@@ -1,0 +1,1 @@
+"""Meter to money: settled periods and their reports."""
