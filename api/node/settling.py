@@ -7,7 +7,8 @@ from api.settings.records import NodeConfig
 from edge.ground.key_file import read_key_file, read_passphrase
 from edge.node.issuance import Issuance
 from edge.runtime import EdgeNode
-from edge.settlement.settling import SettledUnit, Settling, SettlingSettings
+from edge.settlement.settings import SettledUnit, SettlingSettings
+from edge.settlement.settling import Settling
 from energy.units import MINUTE_MS
 from tangle.address import Address
 

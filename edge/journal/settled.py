@@ -1,10 +1,13 @@
-"""What a settling node keeps of its settlements: how far it is, what waits, what each came to.
+"""What a node keeps of its settlements: how far it is, what others are owed, what it came to.
 
-Sums of homes are personal data, so they are sealed as readings are. A period, with all that is to
-be reported of it, is written in one commit before anything of it is issued.
+Sums of homes are personal data, so they are sealed as readings are. What belongs together is
+written in one commit: up to where meters are counted with the sums that come of it; a unit's
+period with all its reports, before anything of it is issued.
 """
 
 import os
+import sqlite3
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -14,9 +17,10 @@ from nacl.exceptions import CryptoError
 from edge.journal.commits import put_meta
 from edge.journal.sealing import NONCE_SIZE
 from edge.journal.storage import Storage
-from energy.settlement.records import MemberSums, Report, UnitSums
+from energy.settlement.records import MemberDay, Report, SharedDay, UnitDay
 from energy.settlement.registers import Registers
-from tangle.address import AddressField
+from energy.settlement.sums import SlotSums
+from tangle.address import Address, AddressField
 from tangle.codec import Decoder, encode
 from tangle.errors import DamagedStoreError
 from tangle.hashing import digest, domain
@@ -26,8 +30,12 @@ from tangle.transaction import Counter
 PREFIX: Final = "settlement/"
 """Of the names of the notes here."""
 
-_STATE: Final = f"{PREFIX}state"
-_PERIODS: Final = f"{PREFIX}period/"
+_HOME: Final = f"{PREFIX}home"
+_PERIODS: Final = f"{PREFIX}metered/"
+_UNITS: Final = f"{PREFIX}unit/"
+_SHARED: Final = f"{PREFIX}shared/"
+_OWED: Final = f"{PREFIX}owed/"
+_TIME_DIGITS: Final = 16
 _MAX_NOTE_SIZE: Final = 64 * 2**20
 """Some hundred thousand homes."""
 
@@ -35,7 +43,7 @@ _DOMAIN: Final = domain("settlement-seal")
 
 
 class DeviceProgress(msgspec.Struct, frozen=True, array_like=True):
-    """Up to where one device is settled."""
+    """Up to where one device is counted."""
 
     device: AddressField
     counted: Registers
@@ -43,37 +51,80 @@ class DeviceProgress(msgspec.Struct, frozen=True, array_like=True):
     """No reading before it is needed any more."""
 
 
-class UnitProgress(msgspec.Struct, frozen=True, array_like=True):
-    """The next report of one unit."""
-
-    unit: AddressField
-    next_report: Counter
-
-
-class SettlingState(msgspec.Struct, frozen=True, array_like=True):
-    """Where a node stands with its settlements."""
+class HomeState(msgspec.Struct, frozen=True, array_like=True):
+    """Where a node stands with the meters homed there."""
 
     through_ms: Counter
-    """Ledger time up to which all is settled."""
+    """Ledger time up to which all is netted: what comes later counts later."""
 
     devices: tuple[DeviceProgress, ...] = ()
-    units: tuple[UnitProgress, ...] = ()
+
+
+class HomeProgress(msgspec.Struct, frozen=True, array_like=True):
+    """Up to where the sums of one home edge are counted."""
+
+    home: AddressField
+    through_ms: Counter
+
+
+class UnitState(msgspec.Struct, frozen=True, array_like=True):
+    """Where the settling edge of a unit stands with it."""
+
+    unit: AddressField
+    through_ms: Counter
+    """Ledger time up to which it is settled."""
+
+    next_report: Counter
+    homes: tuple[HomeProgress, ...] = ()
+    """Of every home edge whose sums were counted: what is older is never counted again."""
+
     waiting: tuple[Report, ...] = ()
     """Not known to be applied."""
 
 
 class SettledPeriod(msgspec.Struct, frozen=True, array_like=True):
-    """What one period came to. Never changed."""
+    """What one period came to for those whose meters are homed here. Never changed."""
 
     start_ms: Counter
     end_ms: Counter
-    members: tuple[MemberSums, ...]
-    units: tuple[UnitSums, ...]
+    members: tuple[MemberDay, ...]
+
+
+class MissingHome(msgspec.Struct, frozen=True, array_like=True):
+    """A home edge whose sums a period was settled without, and for whom."""
+
+    home: AddressField
+    members: tuple[AddressField, ...]
+
+
+class SharedPeriod(msgspec.Struct, frozen=True, array_like=True):
+    """What one period of a unit that is settled here came to. Never changed."""
+
+    unit: AddressField
+    start_ms: Counter
+    end_ms: Counter
+    members: tuple[SharedDay, ...]
+    """All members of the unit, wherever their meters are homed."""
+
+    own: tuple[UnitDay, ...]
     reports: tuple[Report, ...]
+    missing: tuple[MissingHome, ...] = ()
 
 
-_states: Final = Decoder(SettlingState, "settling state", _MAX_NOTE_SIZE)
+class OwedSums(msgspec.Struct, frozen=True):
+    """Sums of one period that the settling edge of a unit is to be told."""
+
+    unit: Address
+    settler: Address
+    end_ms: int
+    sums: SlotSums
+
+
+_homes: Final = Decoder(HomeState, "settling state", _MAX_NOTE_SIZE)
+_units: Final = Decoder(UnitState, "settling state of a unit", _MAX_NOTE_SIZE)
 _periods: Final = Decoder(SettledPeriod, "settled period", _MAX_NOTE_SIZE)
+_shared: Final = Decoder(SharedPeriod, "settled period of a unit", _MAX_NOTE_SIZE)
+_sums: Final = Decoder(SlotSums, "slot sums", _MAX_NOTE_SIZE)
 
 
 class Settled:
@@ -84,25 +135,105 @@ class Settled:
         self._storage = storage
         self._key = digest(_DOMAIN + key.seed)
 
-    def state(self) -> SettlingState | None:
-        """Return where settling stands, `None` before it began."""
-        found = self._storage.table("meta", "WHERE name = ?", (_STATE,))
-        return _states.read(self._open(*found[0])) if found else None
+    def home(self) -> HomeState | None:
+        """Return where the meters homed here stand, `None` before settling began."""
+        found = self._note(_HOME)
+        return None if found is None else _homes.read(found)
 
-    def put(self, state: SettlingState, period: SettledPeriod | None = None) -> None:
-        """Write the state, and a period that was settled by it, in one durable commit."""
-        notes = [(_STATE, encode(state))]
+    def unit(self, unit: Address) -> UnitState | None:
+        """Return where a unit stands, `None` before its settling began."""
+        found = self._note(_UNITS + unit.hex())
+        return None if found is None else _units.read(found)
+
+    def put_home(
+        self, state: HomeState, period: SettledPeriod | None = None, owed: Iterable[OwedSums] = ()
+    ) -> None:
+        """Write in one durable commit how far meters are counted, and what came of it."""
+        notes = [(_HOME, encode(state))]
         if period is not None:
-            notes.append((_name(period.end_ms), encode(period)))
+            notes.append((_PERIODS + _time(period.end_ms), encode(period)))
+        notes += [
+            (_owed(one.unit, one.settler) + _time(one.end_ms), encode(one.sums)) for one in owed
+        ]
         with self._storage.transaction() as connection:
-            for name, content in notes:
-                put_meta(connection, name, self._seal(name, content))
+            self._put(connection, notes)
+
+    def put_unit(self, state: UnitState, own: Address, period: SharedPeriod | None = None) -> None:
+        """Write where a unit stands, and a period that was settled by it, in one durable commit.
+
+        What this node itself owed for it goes, as far as it is counted.
+
+        Args:
+            state: Of the unit.
+            own: Address of this node.
+            period: What was settled.
+        """
+        notes = [(_UNITS + state.unit.hex(), encode(state))]
+        if period is not None:
+            name = _SHARED + _time(period.end_ms) + state.unit.hex()
+            notes.append((name, encode(period)))
+        counted = {one.home: one.through_ms for one in state.homes}
+        with self._storage.transaction() as connection:
+            self._put(connection, notes)
+            _forget(connection, _owed(state.unit, own), counted.get(own, 0))
 
     def periods(self, from_ms: int, to_ms: int) -> list[SettledPeriod]:
         """Return the settled periods that end after `from_ms` and not after `to_ms`, in order."""
-        names = (_name(from_ms), _name(to_ms))
-        found = self._storage.table("meta", "WHERE name > ? AND name <= ? ORDER BY name", names)
-        return [_periods.read(self._open(*one)) for one in found]
+        return [_periods.read(one) for _, one in self._between(_PERIODS, from_ms, to_ms)]
+
+    def shared(self, from_ms: int, to_ms: int) -> list[SharedPeriod]:
+        """Return the periods of units settled here, as `periods` does; of one end by unit."""
+        return [_shared.read(one) for _, one in self._between(_SHARED, from_ms, to_ms)]
+
+    def owed(
+        self, unit: Address, settler: Address, after_ms: int, to_ms: int
+    ) -> list[tuple[int, SlotSums]]:
+        """Return what is owed for periods that end after `after_ms` and not after `to_ms`.
+
+        Returns:
+            When each period ended, and its sums, in order.
+        """
+        prefix = _owed(unit, settler)
+        found = self._between(prefix, after_ms, to_ms)
+        return [(_time_in(name, prefix), _sums.read(one)) for name, one in found]
+
+    def owed_ends(self, unit: Address, settler: Address, after_ms: int) -> list[int]:
+        """Return when the periods ended, after a time, for which sums are owed; in order."""
+        prefix = _owed(unit, settler)
+        return [_time_in(name, prefix) for name in self._names(prefix + _time(after_ms), prefix)]
+
+    def debts(self) -> dict[tuple[Address, Address], int]:
+        """Return how many periods are owed, by unit and its settling edge."""
+        found: dict[tuple[Address, Address], int] = {}
+        for name in self._names(_OWED, _OWED):
+            unit, settler, _ = name.removeprefix(_OWED).split("/")
+            key = (Address(bytes.fromhex(unit)), Address(bytes.fromhex(settler)))
+            found[key] = found.get(key, 0) + 1
+        return found
+
+    def forget_owed(self, unit: Address, settler: Address, through_ms: int) -> None:
+        """Delete what is owed for periods that end by a time: it is counted, or nobody wants it."""
+        if any(end_ms <= through_ms for end_ms in self.owed_ends(unit, settler, 0)[:1]):
+            with self._storage.transaction() as connection:
+                _forget(connection, _owed(unit, settler), through_ms)
+
+    def _note(self, name: str) -> bytes | None:
+        found = self._storage.table("meta", "WHERE name = ?", (name,))
+        return self._open(*found[0]) if found else None
+
+    def _between(self, prefix: str, from_ms: int, to_ms: int) -> list[tuple[str, bytes]]:
+        # "~" comes after all that may follow a time in a name
+        bounds = (f"{prefix}{_time(from_ms)}~", f"{prefix}{_time(to_ms)}~")
+        found = self._storage.table("meta", "WHERE name > ? AND name < ? ORDER BY name", bounds)
+        return [(name, self._open(name, value)) for name, value in found]
+
+    def _names(self, after: str, prefix: str) -> list[str]:
+        query = "SELECT name FROM meta WHERE name > ? AND name < ? ORDER BY name"
+        return [name for (name,) in self._storage.rows(query, (after, f"{prefix}~"))]
+
+    def _put(self, connection: sqlite3.Connection, notes: Sequence[tuple[str, bytes]]) -> None:
+        for name, content in notes:
+            put_meta(connection, name, self._seal(name, content))
 
     def _seal(self, name: str, content: bytes) -> bytes:
         nonce = os.urandom(NONCE_SIZE)
@@ -122,5 +253,19 @@ class Settled:
             raise DamagedStoreError(f"note {name} does not open with this node's key") from error
 
 
-def _name(end_ms: int) -> str:
-    return f"{_PERIODS}{end_ms:016x}"
+def _forget(connection: sqlite3.Connection, prefix: str, through_ms: int) -> None:
+    connection.execute(
+        "DELETE FROM meta WHERE name > ? AND name <= ?", (prefix, prefix + _time(through_ms))
+    )
+
+
+def _owed(unit: Address, settler: Address) -> str:
+    return f"{_OWED}{unit.hex()}/{settler.hex()}/"
+
+
+def _time(at_ms: int) -> str:
+    return f"{at_ms:0{_TIME_DIGITS}x}"
+
+
+def _time_in(name: str, prefix: str) -> int:
+    return int(name.removeprefix(prefix), 16)

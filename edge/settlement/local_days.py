@@ -5,10 +5,11 @@ from math import gcd
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from energy.settlement.slots import SLOT_MS, Period
+from energy.settlement.slots import SLOT_MS, LocalDays, Period
 from energy.units import DAY_MS
 
 _SECOND_MS: Final = 1_000
+_EPOCH: Final = date(1970, 1, 1).toordinal()
 
 
 def period_at(start_ms: int, period_ms: int, zone: ZoneInfo) -> Period:
@@ -38,6 +39,16 @@ def period_start_ms(moment_ms: int, period_ms: int, zone: ZoneInfo) -> int:
     days = period_ms // DAY_MS
     today = datetime.fromtimestamp(moment_ms // _SECOND_MS, zone).toordinal()
     return _midnight_ms(today // days * days, zone)
+
+
+def days_in(period: Period, zone: ZoneInfo) -> LocalDays:
+    """Return the local days that a period has a part in."""
+    first, last = (
+        datetime.fromtimestamp(at_ms // _SECOND_MS, zone).toordinal()
+        for at_ms in (period.start_ms, period.end_ms)
+    )
+    starts = tuple(_midnight_ms(ordinal, zone) for ordinal in range(first, last + 1))
+    return LocalDays(first - _EPOCH, starts)
 
 
 def _midnight_ms(ordinal: int, zone: ZoneInfo) -> int:

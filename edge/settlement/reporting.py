@@ -5,6 +5,7 @@ after a restart is harmless, and nothing is taken for done that is not applied.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -18,7 +19,7 @@ from energy.settlement.records import Report, call_of
 from tangle.address import Address, encode_address
 from tangle.effects import Confirmed, Effect, Expired
 from tangle.errors import StorageError, UnavailableError
-from tangle.outcomes import Ignored, State
+from tangle.outcomes import Ignored, Reason, State
 from tangle.sequences import is_unused
 from tangle.transaction import Operation, TransactionId, decode
 
@@ -29,6 +30,20 @@ REFUSED_PAUSE_MS: Final = 60_000
 """After the ledger refused a report: a delegation may come, but not within seconds."""
 
 _log: Final = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A report that the ledger refused, and why."""
+
+    report: Report
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class _Issued:
+    unit: Address
+    operation: Operation
 
 
 class Reporting:
@@ -44,13 +59,17 @@ class Reporting:
             clock: Of the node.
             issuances: By unit: with the key that it delegates to.
         """
+        self.refused: dict[Address, Refusal] = {}
+        """By unit that waits for it: what an operator has to look at."""
+
         self._core = executor.core
         self._clock = clock
         self._issuances = dict(issuances)
-        self._in_flight: dict[TransactionId, Operation] = {}
+        self._in_flight: dict[TransactionId, _Issued] = {}
+        self._waiting: dict[Address, Sequence[Report]] = {}
         self._not_before_ms: dict[Address, int] = {}
-        for issuance in self._issuances.values():
-            self._refind(executor, issuance)
+        for unit, issuance in self._issuances.items():
+            self._refind(executor, unit, issuance)
         executor.observe(self._observe)
 
     def is_over(self, report: Report) -> bool:
@@ -62,34 +81,40 @@ class Reporting:
             return unit.stored_wh == report.energy_wh
         return not is_unused(unit.reports, report.number)
 
-    async def issue_due(self, waiting: Sequence[Report]) -> None:
-        """Issue what of the reports that wait may be issued now.
+    def waits(self, unit: Address, reports: Sequence[Report]) -> tuple[Report, ...]:
+        """Return which reports of a unit are not over."""
+        waiting = tuple(one for one in reports if not self.is_over(one))
+        self._waiting[unit] = waiting
+        if unit in self.refused and self.refused[unit].report not in waiting:
+            del self.refused[unit]
+        return waiting
+
+    async def issue_due(self, unit: Address, waiting: Sequence[Report]) -> None:
+        """Issue what of a unit's reports that wait may be issued now.
 
         Raises:
             StorageError: What was issued before is durable.
         """
-        for report in list(self._due(waiting)):
+        for report in list(self._due(unit, waiting)):
             operation = energy_operation(call_of(report))
             try:
-                tx_id, _ = await self._issuances[Address(report.unit)].issue(operation)
+                tx_id, _ = await self._issuances[unit].issue(operation)
             except StorageError:
                 raise
             except UnavailableError as error:
-                _log.info("report put off", error=str(error))
+                _log.info("report put off", unit=encode_address(unit), error=str(error))
                 return
-            self._in_flight[tx_id] = operation
+            self._in_flight[tx_id] = _Issued(unit, operation)
 
-    def _due(self, waiting: Sequence[Report]) -> Iterator[Report]:
-        """Yield the reports of the lowest stage of each unit that are not under way."""
-        stages: dict[bytes, int] = {}
-        for one in waiting:
-            stages[one.unit] = min(one.stage, stages.get(one.unit, one.stage))
-        under_way, now_ms = set(self._in_flight.values()), self._clock.wall_ms()
+    def _due(self, unit: Address, waiting: Sequence[Report]) -> Iterator[Report]:
+        """Yield the reports of the lowest stage that are not under way."""
+        if self._clock.wall_ms() < self._not_before_ms.get(unit, 0):
+            return
+        under_way = {one.operation for one in self._in_flight.values() if one.unit == unit}
+        stage = min((one.stage for one in waiting), default=0)
         left = MAX_IN_FLIGHT - len(under_way)
         for one in waiting:
-            unit = Address(one.unit)
-            is_paused = now_ms < self._not_before_ms.get(unit, 0)
-            if left <= 0 or is_paused or one.stage > stages[unit] or unit not in self._issuances:
+            if left <= 0 or one.stage > stage:
                 continue
             if energy_operation(call_of(one)) not in under_way:
                 left -= 1
@@ -100,28 +125,37 @@ class Reporting:
             match effect:
                 case Confirmed():
                     for tx_id, outcome in effect.outcomes:
-                        operation = self._in_flight.pop(tx_id, None)
-                        if operation is not None and isinstance(outcome, Ignored):
-                            self._refused(outcome)
+                        issued = self._in_flight.pop(tx_id, None)
+                        if issued is not None and isinstance(outcome, Ignored):
+                            self._refuse(issued, outcome.reason)
                 case Expired(tx_id):
                     self._in_flight.pop(tx_id, None)
                 case _:
                     pass
 
-    def _refused(self, outcome: Ignored) -> None:
-        """Pause: an applied repeat is seen at once, and all else needs somebody to act."""
-        until_ms = self._clock.wall_ms() + REFUSED_PAUSE_MS
-        self._not_before_ms = dict.fromkeys(self._issuances, until_ms)
+    def _refuse(self, issued: _Issued, reason: Reason) -> None:
+        """Let the unit pause: but for a repeat of what is applied, somebody has to act."""
+        waiting = self._waiting.get(issued.unit, ())
+        named = [one for one in waiting if energy_operation(call_of(one)) == issued.operation]
+        report = next((one for one in named if not self.is_over(one)), None)
+        if report is None:
+            return  # it counts: another copy of it was applied
+        self._not_before_ms[issued.unit] = self._clock.wall_ms() + REFUSED_PAUSE_MS
+        self.refused[issued.unit] = Refusal(report, reason)
         _log.error(
             "report refused",
-            reason=outcome.reason.value,
-            units=[encode_address(unit) for unit in self._issuances],
+            unit=encode_address(issued.unit),
+            reason=reason.value,
+            report=report.number,
+            kind=report.kind,
+            member=encode_address(Address(report.member)),
+            energy_wh=report.energy_wh,
         )
 
-    def _refind(self, executor: Executor, issuance: Issuance) -> None:
+    def _refind(self, executor: Executor, unit: Address, issuance: Issuance) -> None:
         """Find the reports that were issued before a restart and may still be referenced."""
         for stored in executor.journal.own_unreferenced(issuance.key.public):
             payload = decode(stored.data).transaction.payload
             is_open = self._core.state(stored.tx_id) in (State.TIP, State.PENDING)
             if is_open and isinstance(payload, Operation) and payload.contract == NAME:
-                self._in_flight[stored.tx_id] = payload
+                self._in_flight[stored.tx_id] = _Issued(unit, payload)

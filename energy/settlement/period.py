@@ -1,144 +1,114 @@
-"""One settlement period: metered energy in, sums and reports out, exact in every slot.
+"""One settlement period of one storage unit: slot sums in, shares and reports out.
 
-Source: ENERGY §7. A home nets its own production first; the unit's metered discharge goes to
-connected members; what it was charged with comes from their surplus; the rest is the grid's.
+Exact in every slot. Source: ENERGY §7. The unit's metered discharge goes to connected members;
+what it was charged with comes from their surplus; the rest is the grid's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
-from energy.settlement.records import (
-    Home,
-    MemberSums,
-    Progress,
-    Report,
-    Settlement,
-    SlotBalance,
-    UnitBalance,
-    UnitSums,
-    UnitTerms,
-)
-from energy.settlement.regimes import Ctt, Regime, Storage
-from energy.settlement.registers import Counted, Registers, Series, SlotEnergy, slot_energies
+from energy.settlement.records import Report, SharedDay, UnitBalance, UnitDay, UnitTerms
+from energy.settlement.registers import SlotEnergy
 from energy.settlement.reports import Level, UnitSlot, reports_of
 from energy.settlement.sharing import Flow, Need, share_slot
-from energy.settlement.slots import Period
+from energy.settlement.slots import LocalDays, Period
 from tangle.address import Address
-from tangle.codec import encode
-
-_NO_FLOW: Final = Flow(0, 0, 0)
-_SUMMED: Final = MemberSums.__struct_fields__[2:-1]
-_UNIT_SUMMED: Final = UnitSums.__struct_fields__[2:-1]
-
-
-def settle(
-    period: Period, homes: Sequence[Home], units: Sequence[UnitTerms], progress: Progress
-) -> Settlement:
-    """Settle one period.
-
-    Args:
-        period: Which; of what follows after it nothing is counted.
-        homes: All members settled here, each once per regime. Those whose unit is not among
-            `units` are supplied by the grid.
-        units: The storage units settled here.
-        progress: What the period before left.
-
-    Returns:
-        The same for the same readings, in whatever order they are given.
-    """
-    metered = _Metered(period, progress.counted)
-    net = [
-        _net(metered, home)
-        for home in sorted(homes, key=lambda one: (one.member, encode(one.regime)))
-    ]
-    reports: list[Report] = []
-    unit_sums, unit_balances = [], []
-    numbers = dict(progress.next_reports)
-    for terms in sorted(units, key=lambda one: one.unit):
-        mine = [one for one in net if one.regime == Storage(terms.unit)]
-        slots, balances = _share(terms, mine, metered)
-        first = numbers.get(terms.unit, 0)
-        made = reports_of(terms, slots, first)
-        numbers[terms.unit] = first + sum(one.number is not None for one in made)
-        reports += made
-        unit_sums.append(_unit_sums(terms, balances))
-        unit_balances += balances
-    by_home = [(one, _balances(one, period)) for one in net]
-    return Settlement(
-        tuple(_member_sums(one, balances) for one, balances in by_home),
-        tuple(unit_sums),
-        tuple(reports),
-        Progress(metered.counted, numbers),
-        tuple(balance for _, balances in by_home for balance in balances),
-        tuple(unit_balances),
-    )
 
 
 @dataclass(frozen=True, slots=True)
-class _Net:
-    """One home, slot by slot."""
+class SharedSlots:
+    """All that one period of one unit comes to."""
 
-    member: Address
-    regime: Regime
-    meter: list[SlotEnergy]
-    pv_wh: list[int]
-    flows: list[Flow]
-    """With its unit; grows as slots are shared."""
+    flows: Mapping[Address, tuple[Flow, ...]]
+    """By member, slot by slot."""
 
-
-class _Metered:
-    """The metering points of a period, each read once."""
-
-    def __init__(self, period: Period, counted: Counted) -> None:
-        self.period = period
-        self._before = counted
-        self.counted: dict[Address, Registers] = dict(counted)
-
-    def energies(self, points: Sequence[Sequence[Series]]) -> list[SlotEnergy]:
-        """Return the sum of some metering points in each slot."""
-        columns = []
-        for point in points:
-            energies, counted = slot_energies(point, self._before, self.period)
-            self.counted |= counted
-            columns.append(energies)
-        return [
-            SlotEnergy(
-                sum(one.import_wh for one in slot),
-                sum(one.export_wh for one in slot),
-                any(one.is_substitute for one in slot),
-            )
-            for slot in (zip(*columns, strict=True) if columns else ())
-        ] or [SlotEnergy() for _ in self.period.slots]
+    balances: tuple[UnitBalance, ...]
+    reports: tuple[Report, ...]
+    """By stage."""
 
 
-def _net(metered: _Metered, home: Home) -> _Net:
-    """Return a home with its own production netted: of import and export one is 0."""
-    production = metered.energies(home.pv)
-    meter = []
-    for grid, pv in zip(metered.energies(home.points), production, strict=True):
-        surplus_wh = grid.export_wh - grid.import_wh
-        is_substitute = grid.is_substitute or pv.is_substitute
-        meter.append(SlotEnergy(max(0, -surplus_wh), max(0, surplus_wh), is_substitute))
-    pv_wh = [one.export_wh for one in production]
-    return _Net(home.member, home.regime, meter, pv_wh, [])
+def share_period(
+    period: Period,
+    terms: UnitTerms,
+    own: Sequence[SlotEnergy],
+    members: Mapping[Address, Sequence[SlotEnergy]],
+    number: int,
+) -> SharedSlots:
+    """Share one period of one unit.
 
-
-def _share(
-    terms: UnitTerms, homes: Sequence[_Net], metered: _Metered
-) -> tuple[list[UnitSlot], list[UnitBalance]]:
-    """Share all slots of one unit among its members, whose flows grow by it."""
+    Args:
+        period: Which.
+        terms: The unit as the ledger holds it, all earlier reports applied.
+        own: What its own meter says, slot by slot: import is charge, export is discharge.
+        members: What the homes of each member leave over, slot by slot.
+        number: Of the first report.
+    """
     sharing, slots, balances = _Sharing(terms), [], []
-    for at, own in enumerate(metered.energies([terms.point])):
-        start_ms = metered.period.slots[at]
-        end_ms = start_ms + metered.period.slot_ms
-        needs = [(home.member, home.meter[at]) for home in homes]
-        slot, balance, flows = sharing.slot((start_ms, end_ms), own, needs)
-        for home, flow in zip(homes, flows, strict=True):
-            home.flows.append(flow)
+    ordered = sorted(members)
+    flows: dict[Address, list[Flow]] = {member: [] for member in ordered}
+    for at, start_ms in enumerate(period.slots):
+        needs = [(member, members[member][at]) for member in ordered]
+        slot, balance, shared = sharing.slot((start_ms, start_ms + period.slot_ms), own[at], needs)
+        for member, flow in zip(ordered, shared, strict=True):
+            flows[member].append(flow)
         slots.append(slot)
         balances.append(balance)
-    return slots, balances
+    return SharedSlots(
+        {member: tuple(found) for member, found in flows.items()},
+        tuple(balances),
+        tuple(reports_of(terms, slots, number)),
+    )
+
+
+def shared_days(
+    period: Period,
+    members: Mapping[Address, Sequence[SlotEnergy]],
+    shared: SharedSlots,
+    days: LocalDays,
+) -> tuple[SharedDay, ...]:
+    """Return the sums of a period by member and local day."""
+    found = []
+    for member, flows in sorted(shared.flows.items()):
+        by_day: dict[int, list[tuple[SlotEnergy, Flow]]] = {}
+        for start_ms, slot, flow in zip(period.slots, members[member], flows, strict=True):
+            by_day.setdefault(days.day_of(start_ms), []).append((slot, flow))
+        found += [_shared_day(member, day, pairs) for day, pairs in by_day.items()]
+    return tuple(found)
+
+
+def unit_days(terms: UnitTerms, shared: SharedSlots, days: LocalDays) -> tuple[UnitDay, ...]:
+    """Return what a unit exchanged over a period by local day."""
+    by_day: dict[int, list[UnitBalance]] = {}
+    for one in shared.balances:
+        by_day.setdefault(days.day_of(one.start_ms), []).append(one)
+    return tuple([_unit_day(terms, day, found) for day, found in by_day.items()])
+
+
+def _shared_day(member: Address, day: int, pairs: Sequence[tuple[SlotEnergy, Flow]]) -> SharedDay:
+    return SharedDay(
+        member,
+        day,
+        sum(slot.import_wh for slot, _ in pairs),
+        sum(slot.export_wh for slot, _ in pairs),
+        sum(flow.session_wh for _, flow in pairs),
+        sum(flow.over_wh for _, flow in pairs),
+        sum(flow.charge_wh for _, flow in pairs),
+        sum(slot.is_substitute for slot, _ in pairs),
+    )
+
+
+def _unit_day(terms: UnitTerms, day: int, found: Sequence[UnitBalance]) -> UnitDay:
+    return UnitDay(
+        terms.unit,
+        terms.owner,
+        day,
+        sum(one.member_charge_wh for one in found),
+        sum(one.member_draw_wh for one in found),
+        sum(one.own_charge_wh for one in found),
+        sum(one.own_grid_wh for one in found),
+        sum(one.own_feed_in_wh for one in found),
+        sum(one.is_substitute for one in found),
+    )
 
 
 class _Sharing:
@@ -200,42 +170,3 @@ class _Sharing:
 
     def _cap_wh(self, member: Address, end_ms: int) -> int:
         return self._left_wh[member] if self._is_open(member, end_ms) else 0
-
-
-def _balances(home: _Net, period: Period) -> list[SlotBalance]:
-    flows = home.flows or [_NO_FLOW] * len(home.meter)
-    is_ctt = isinstance(home.regime, Ctt)
-    balances = []
-    for at, (meter, pv_wh, flow) in enumerate(zip(home.meter, home.pv_wh, flows, strict=True)):
-        grid_wh = meter.import_wh - flow.session_wh - flow.over_wh
-        feed_in_wh = meter.export_wh - flow.charge_wh
-        balances.append(
-            SlotBalance(
-                period.slots[at],
-                home.member,
-                home.regime,
-                pv_wh,
-                pv_wh + meter.import_wh - meter.export_wh,
-                0 if is_ctt else grid_wh,
-                flow.session_wh,
-                flow.over_wh,
-                0 if is_ctt else feed_in_wh,
-                flow.charge_wh,
-                grid_wh if is_ctt else 0,
-                feed_in_wh if is_ctt else 0,
-                meter.is_substitute,
-            )
-        )
-    return balances
-
-
-def _member_sums(home: _Net, balances: Sequence[SlotBalance]) -> MemberSums:
-    sums = {name: sum(getattr(one, name) for one in balances) for name in _SUMMED}
-    substitutes = sum(one.is_substitute for one in balances)
-    return MemberSums(home.member, home.regime, **sums, substitute_slots=substitutes)
-
-
-def _unit_sums(terms: UnitTerms, balances: Sequence[UnitBalance]) -> UnitSums:
-    sums = {name: sum(getattr(one, name) for one in balances) for name in _UNIT_SUMMED}
-    substitutes = sum(one.is_substitute for one in balances)
-    return UnitSums(terms.unit, terms.owner, **sums, substitute_slots=substitutes)

@@ -8,7 +8,7 @@ import msgspec
 
 from energy.powerchain.calls import Actual, Consumed, EnergyCall, Produced
 from energy.settlement.regimes import Regime
-from energy.settlement.registers import Counted, Series
+from energy.settlement.registers import Series
 from tangle.address import Address, AddressField
 from tangle.transaction import Counter
 
@@ -44,23 +44,11 @@ class UnitTerms:
     capacity_wh: int
     efficiency_ppm: int
     stored_wh: int
-    point: tuple[Series, ...]
-    """Its own meter: import is charge, export is discharge."""
-
     sessions: Mapping[Address, SessionTerms]
     """By member."""
 
     held_wh: int | None = None
     """What it says it really holds at the end of the period, if it says so."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far settling has got."""
-
-    counted: Counted
-    next_reports: Mapping[Address, int]
-    """By unit: number of its next report."""
 
 
 class SlotBalance(msgspec.Struct, frozen=True, array_like=True):
@@ -108,34 +96,55 @@ class UnitBalance(msgspec.Struct, frozen=True, array_like=True):
     is_substitute: bool
 
 
-class MemberSums(msgspec.Struct, frozen=True, array_like=True):
-    """One member in one regime over a period; Wh, as in `SlotBalance`."""
+class MemberDay(msgspec.Struct, frozen=True, array_like=True):
+    """One member in one regime on one local day, as metered at its home edge; Wh.
+
+    PV + import = load + export. In each slot of it, of import and export one is 0.
+    """
 
     member: AddressField
     regime: Regime
-    pv_wh: int = 0
+    day: Counter
+    """Days since 1970-01-01 in the calendar of the place."""
+
+    pv_wh: Counter = 0
     load_wh: int = 0
-    grid_wh: int = 0
-    session_wh: int = 0
-    over_wh: int = 0
-    feed_in_wh: int = 0
-    charge_wh: int = 0
-    tokens_out_wh: int = 0
-    tokens_in_wh: int = 0
-    substitute_slots: int = 0
+    import_wh: Counter = 0
+    export_wh: Counter = 0
+    substitute_slots: Counter = 0
 
 
-class UnitSums(msgspec.Struct, frozen=True, array_like=True):
-    """One unit over a period; Wh, as in `UnitBalance`."""
+class SharedDay(msgspec.Struct, frozen=True, array_like=True):
+    """One member of one unit on one local day, as shared by who settles; Wh.
+
+    Of its import, session + over came from the unit, the rest is the grid's; of its export,
+    the charge went to the unit, the rest is fed in.
+    """
+
+    member: AddressField
+    day: Counter
+    """In which it was counted: what came late is in a later day than at the home edge."""
+
+    import_wh: Counter = 0
+    export_wh: Counter = 0
+    session_wh: Counter = 0
+    over_wh: Counter = 0
+    charge_wh: Counter = 0
+    substitute_slots: Counter = 0
+
+
+class UnitDay(msgspec.Struct, frozen=True, array_like=True):
+    """One unit on one local day; Wh, as in `UnitBalance`."""
 
     unit: AddressField
     owner: AddressField
-    member_charge_wh: int = 0
-    member_draw_wh: int = 0
-    own_charge_wh: int = 0
-    own_grid_wh: int = 0
-    own_feed_in_wh: int = 0
-    substitute_slots: int = 0
+    day: Counter
+    member_charge_wh: Counter = 0
+    member_draw_wh: Counter = 0
+    own_charge_wh: Counter = 0
+    own_grid_wh: Counter = 0
+    own_feed_in_wh: Counter = 0
+    substitute_slots: Counter = 0
 
 
 class Report(msgspec.Struct, frozen=True, array_like=True):
@@ -152,24 +161,6 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
     number: Counter | None
     """Its number among the reports of the unit: a repeat cannot count. `None` for what the unit
     holds: repeated, that says the same."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """All that one period comes to."""
-
-    members: tuple[MemberSums, ...]
-    """Ascending by address, then regime."""
-
-    units: tuple[UnitSums, ...]
-    reports: tuple[Report, ...]
-    """By unit and stage."""
-
-    progress: Progress
-    """What the next period starts from."""
-
-    balances: tuple[SlotBalance, ...]
-    unit_balances: tuple[UnitBalance, ...]
 
 
 def call_of(report: Report) -> EnergyCall:

@@ -34,7 +34,7 @@ def regime_of(rows: RowReader, meter: Address, owner: Address, units: Iterable[A
         rows: Of the ledger.
         meter: The point's newest device.
         owner: Whose it is.
-        units: Where the settling node settles.
+        units: Those that the ledger has.
 
     Returns:
         `ctt` for a meter confirmed for energy accounts; else the unit its owner is connected to,

@@ -4,6 +4,7 @@ A local day has 92, 96 or 100 quarter-hours. Which moments its midnights are, ti
 and those the shell reads: here a day is only a period that ends where the next one begins.
 """
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,3 +39,23 @@ class Period:
     def bounds(self) -> range:
         """When its slots start, and when the last one ends."""
         return range(self.start_ms, self.end_ms + 1, self.slot_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalDays:
+    """Some local days of a place, one after the other."""
+
+    first_day: int
+    """Days since 1970-01-01 in the calendar of the place."""
+
+    starts: tuple[int, ...]
+    """When each begins, ms since the Unix epoch, ascending."""
+
+    def day_of(self, at_ms: int) -> int:
+        """Return the day of a moment; what is after the last start is of the last day."""
+        place = bisect_right(self.starts, at_ms)
+        if not place:
+            raise ValueError(
+                f"{at_ms} ms is before the first day, which begins at {self.starts[0]}"
+            )
+        return self.first_day + place - 1

@@ -62,10 +62,10 @@ def test_a_unit_is_reported_with_its_own_key_or_the_nodes(tmp_path: Path) -> Non
         )
 
         assert isinstance(settling, Settling)
-        first, second = settling._settings.units
+        first, second = settling.settings.units
         assert first.issuance is node.issuance
         assert second.issuance.key.public == UNIT.public
-        assert settling._settings.patience_ms == 300_000
+        assert settling.settings.patience_ms == 300_000
 
     on_a_node(tmp_path, act, has_meters=True)
 

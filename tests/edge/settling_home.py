@@ -12,11 +12,12 @@ from devices.reading import SALT_SIZE, Quality, Reading, encode_reading, sign_re
 from edge.ground.clock import Clock
 from edge.journal.journal import Journal
 from edge.journal.sealing import NONCE_SIZE, SaltedReading, open_sealed, seal, sealing_key
-from edge.journal.settled import SettledPeriod
+from edge.journal.settled import SettledPeriod, SharedPeriod, UnitState
 from edge.node.executor import Executor
 from edge.node.issuance import Issuance
 from edge.node.load import LoadMeter
-from edge.settlement.settling import SettledUnit, Settling, SettlingSettings
+from edge.settlement.settings import SettledUnit, SettlingSettings
+from edge.settlement.settling import Settling
 from energy.governance.acts import RegisterUnit, RemoveUnit, SetParameter, Vote
 from energy.governance.contract import vote_operation
 from energy.powerchain.calls import Connect, Delegate, energy_operation
@@ -189,6 +190,14 @@ class SettlingHome:
 
     def periods(self) -> list[SettledPeriod]:
         return self.journal.settled(EDGE).periods(0, 2**50)
+
+    def shared(self) -> list[SharedPeriod]:
+        return self.journal.settled(EDGE).shared(0, 2**50)
+
+    def state(self) -> UnitState:
+        state = self.journal.settled(EDGE).unit(UNIT_ADDRESS)
+        assert state is not None
+        return state
 
     def unit(self) -> StorageUnit:
         unit = unit_at(self.core.ledger.rows, UNIT_ADDRESS)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from edge.journal.settled import Settled, SettledPeriod, SettlingState
+from edge.journal.settled import HomeProgress, Settled, SharedPeriod, UnitState
 from energy.powerchain.calls import Consumed, Produced, energy_operation
 from energy.settlement.records import call_of
 from energy.settlement.regimes import Grid, Storage
+from tangle.address import Address
 from tangle.errors import DamagedStoreError, StorageError
 from tests.community import meter_key
 from tests.edge.settling_home import (
@@ -44,7 +45,7 @@ def test_readings_become_reports_that_the_ledger_applies(home: SettlingHome) -> 
 
     home.settle(hours=3)
 
-    first, second = home.periods()[-2:]
+    first, second = home.shared()[-2:]
     assert (first.start_ms, first.end_ms) == (FIRST_MS, FIRST_MS + HOUR_MS)
     assert home.applied == [
         energy_operation(Produced(whose(ANNA), 3_000, 0, FIRST_MS + HOUR_MS)),
@@ -54,8 +55,11 @@ def test_readings_become_reports_that_the_ledger_applies(home: SettlingHome) -> 
     assert drawn == {whose(ANNA): 800, whose(BERT): 1_600}
     assert home.unit().stored_wh == 600
     by_member = {one.member: one for one in first.members}
-    assert by_member[whose(ANNA)].feed_in_wh == 1_000
-    assert by_member[whose(BERT)].grid_wh == 500
+    anna, bert = by_member[whose(ANNA)], by_member[whose(BERT)]
+    assert (anna.export_wh, anna.charge_wh) == (4_000, 3_000)
+    assert (bert.import_wh, bert.session_wh, bert.over_wh) == (500, 0, 0)
+    assert home.state().homes == (HomeProgress(whose(EDGE), second.end_ms),)
+    assert home.journal.settled(EDGE).debts() == {}
 
 
 def test_a_restart_at_every_step_gives_the_same_operations(
@@ -79,6 +83,7 @@ def test_a_restart_at_every_step_gives_the_same_operations(
     assert again.applied == home.applied
     assert again.ignored == []
     assert again.periods() == home.periods()
+    assert again.shared() == home.shared()
     assert again.unit() == home.unit()
     again.journal.close()
 
@@ -91,11 +96,13 @@ def test_nothing_is_reported_of_what_is_not_durable(
     home.settle()
     home.confirm(FIRST_MS + HOUR_MS + 1_000)
 
-    def full(_self: Settled, _state: SettlingState, _period: SettledPeriod | None = None) -> None:
+    def full(
+        _self: Settled, _state: UnitState, _own: Address, _period: SharedPeriod | None = None
+    ) -> None:
         raise StorageError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Settled, "put", full)
+        patch.setattr(Settled, "put_unit", full)
         with pytest.raises(StorageError):
             home.step()
     home.confirm()
@@ -124,12 +131,12 @@ def test_a_period_waits_for_missing_readings_and_then_goes_on_without(
 
     assert [one.end_ms for one in before] == [FIRST_MS]
     without, late = home.periods()[1:]
-    assert {one.member: one.grid_wh for one in without.members} == {
+    assert {one.member: one.import_wh for one in without.members} == {
         whose(ANNA): 700,
         whose(BERT): 0,
     }
     bert = next(one for one in late.members if one.member == whose(BERT))
-    assert (bert.grid_wh, bert.substitute_slots) == (900, 4)
+    assert (bert.import_wh, bert.substitute_slots) == (900, 4)
 
 
 def test_a_report_that_the_ledger_refuses_is_repeated_when_it_may_be_allowed(
@@ -140,15 +147,14 @@ def test_a_report_that_the_ledger_refuses_is_repeated_when_it_may_be_allowed(
 
     home.settle(hours=2)
     refused = list(home.applied)
-    waiting = home.journal.settled(EDGE).state()
+    waiting = home.state().waiting
     home.delegate()
     home.applied.clear()
     home.now_ms += 61_000
     home.report()
 
     assert refused == []
-    assert waiting is not None
-    assert len(waiting.waiting) == 1
+    assert len(waiting) == 1
     assert home.applied[0] == energy_operation(Produced(whose(ANNA), 3_000, 0, FIRST_MS + HOUR_MS))
 
 
@@ -171,7 +177,7 @@ def test_production_behind_the_meter_and_a_replaced_meter_count_for_their_home(
     home.settle(hours=2)
 
     members = {one.member: one for one in home.periods()[-1].members}
-    assert members[whose(BERT)].grid_wh == 550
+    assert members[whose(BERT)].import_wh == 550
     assert members[whose(BERT)].regime == Storage(UNIT_ADDRESS)
     assert members[whose(ANNA)].regime == Grid()
     assert (members[whose(ANNA)].pv_wh, members[whose(ANNA)].load_wh) == (900, 900)
@@ -184,7 +190,7 @@ def test_what_is_settled_is_sealed_with_the_nodes_key(home: SettlingHome) -> Non
     home.settle(hours=2)
 
     with pytest.raises(DamagedStoreError, match="does not open with this node's key"):
-        home.journal.settled(METERS[ANNA]).state()
+        home.journal.settled(METERS[ANNA]).home()
 
 
 def test_a_unit_that_is_removed_holds_nothing_up(home: SettlingHome) -> None:
@@ -195,8 +201,7 @@ def test_a_unit_that_is_removed_holds_nothing_up(home: SettlingHome) -> None:
     home.remove_unit()
     home.settle(hours=1)
 
-    state = home.journal.settled(EDGE).state()
-    assert state is not None
+    state = home.state()
     assert (state.waiting, state.through_ms > FIRST_MS + HOUR_MS) == ((), True)
 
 
@@ -206,6 +211,6 @@ def test_a_draw_is_reported_as_consumed(home: SettlingHome) -> None:
 
     home.settle(hours=3)
 
-    calls = [call_of(one) for one in home.periods()[-1].reports]
+    calls = [call_of(one) for one in home.shared()[-1].reports]
     assert all(isinstance(call, Consumed) for call in calls)
     assert len(calls) == 2

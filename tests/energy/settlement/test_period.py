@@ -11,11 +11,8 @@ from hypothesis import strategies as st
 from energy.ctt.rows import CttMeter, meter_key
 from energy.powerchain.calls import Connect, OpenSession, Produced
 from energy.powerchain.records import UNIT_PREFIX, session_at, unit_at
-from energy.settlement.period import settle
 from energy.settlement.records import (
     Home,
-    MemberSums,
-    Progress,
     Report,
     SessionTerms,
     SlotBalance,
@@ -23,17 +20,17 @@ from energy.settlement.records import (
     call_of,
 )
 from energy.settlement.regimes import Ctt, Grid, Storage, regime_of
-from energy.settlement.registers import series_of
+from energy.settlement.registers import Counted, series_of
 from energy.settlement.slots import SLOT_MS
 from tangle.codec import encode
 from tangle.outcomes import Reason
 from tests.energy.settlement.metered import (
-    NOTHING,
     START_MS,
     World,
     device,
     meter,
     period,
+    settle,
     storage_terms,
     worlds,
 )
@@ -78,7 +75,7 @@ def test_in_every_slot_of_every_home_what_comes_is_what_goes(world: World) -> No
 def test_in_every_slot_a_unit_takes_and_gives_what_its_meter_says(world: World) -> None:
     settled = world.settle()
 
-    for one, (charge_wh, discharge_wh) in zip(settled.unit_balances, world.unit, strict=True):
+    for one, (charge_wh, discharge_wh) in zip(settled.units, world.unit, strict=True):
         mine = [flow for flow in settled.balances if flow.start_ms == one.start_ms]
         assert one.member_draw_wh == sum(flow.session_wh + flow.over_wh for flow in mine)
         assert one.member_charge_wh == sum(flow.charge_wh for flow in mine)
@@ -102,15 +99,17 @@ def test_no_watt_hour_enters_two_regimes(world: World) -> None:
 def test_reports_hold_all_that_was_shared(world: World) -> None:
     settled = world.settle()
 
-    (unit,) = settled.units
     by_kind = {
         kind: sum(one.energy_wh for one in settled.reports if one.kind == kind)
         for kind in ("produced", "consumed")
     }
-    assert by_kind["produced"] == unit.member_charge_wh + unit.own_charge_wh
-    assert by_kind["consumed"] == unit.member_draw_wh + unit.own_feed_in_wh
+    assert by_kind["produced"] == settled.of_unit("member_charge_wh") + settled.of_unit(
+        "own_charge_wh"
+    )
+    assert by_kind["consumed"] == settled.of_unit("member_draw_wh") + settled.of_unit(
+        "own_feed_in_wh"
+    )
     assert [one.number for one in settled.reports] == list(range(len(settled.reports)))
-    assert settled.progress.next_reports == {U1: len(settled.reports)}
 
 
 @given(worlds(ALL), st.randoms(use_true_random=False))
@@ -118,7 +117,7 @@ def test_the_order_of_homes_and_readings_does_not_matter(world: World, rng: Rand
     homes = world.all_homes()
     rng.shuffle(homes)
 
-    settled = settle(period(world.slots), homes, [world.terms], NOTHING)
+    settled = settle(period(world.slots), homes, (world.terms, world.unit))
 
     assert settled == world.settle()
 
@@ -172,43 +171,42 @@ def test_without_loss_the_ledger_holds_what_the_battery_holds() -> None:
     session = session_at(town.rows, U1, WHO["C"])
     assert session is not None
     sessions = {WHO["C"]: SessionTerms(session.energy_wh, session.expires_at_ms)}
-    terms = storage_terms([(2_000, 0), (0, 1_000)], stored_wh=3_000, sessions=sessions)
+    unit = [(2_000, 0), (0, 1_000)]
+    terms = storage_terms(stored_wh=3_000, sessions=sessions)
     homes = [
         Home(WHO["B"], STORAGE, ((meter(2, [(0, 1_500), (400, 0)]),),)),
         Home(WHO["C"], STORAGE, ((meter(3, [(50, 0), (700, 0)]),),)),
     ]
 
-    settled = settle(period(2), homes, [terms], Progress({}, {U1: 1}))
+    settled = settle(period(2), homes, (terms, unit), number=1)
     town.now_ms = START_MS + 2 * SLOT_MS
     refused = [_apply(town, one) for one in settled.reports]
 
-    by_member = {one.member: one for one in settled.members}
-    assert by_member == {
-        WHO["B"]: MemberSums(WHO["B"], STORAGE, 0, -1_100, 80, 0, 320, 0, 1_500),
-        WHO["C"]: MemberSums(WHO["C"], STORAGE, 0, 750, 70, 600, 80),
-    }
-    assert settled.units[0].own_charge_wh == 500
+    assert settled.of("B") == {"load_wh": -1_100, "grid_wh": 80, "over_wh": 320, "charge_wh": 1_500}
+    assert settled.of("C") == {"load_wh": 750, "grid_wh": 70, "session_wh": 600, "over_wh": 80}
+    assert settled.of_unit("own_charge_wh") == 500
     assert refused == [None] * 4
     town.expect({"U1.energy": "4 kWh", "C.session.U1": "none"})
 
 
 def test_a_charge_beyond_capacity_is_fed_in() -> None:
-    terms = storage_terms([(3_000, 0)], capacity_wh=1_000, stored_wh=100, efficiency_ppm=900_000)
+    unit = [(3_000, 0)]
+    terms = storage_terms(capacity_wh=1_000, stored_wh=100, efficiency_ppm=900_000)
     home = Home(WHO["B"], STORAGE, ((meter(2, [(0, 3_000)]),),))
 
-    settled = settle(period(1), [home], [terms], NOTHING)
+    settled = settle(period(1), [home], (terms, unit))
 
-    assert settled.members[0].charge_wh == 1_000
-    assert settled.members[0].feed_in_wh == 2_000
-    assert settled.units[0].own_grid_wh == 2_000
-    assert settled.units[0].own_charge_wh == 0
+    assert settled.of("B") == {"load_wh": -3_000, "charge_wh": 1_000, "feed_in_wh": 2_000}
+    assert settled.of_unit("own_grid_wh") == 2_000
+    assert settled.of_unit("own_charge_wh") == 0
 
 
 def test_more_than_a_battery_holds_at_once_is_reported_in_rounds() -> None:
-    terms = storage_terms([(900, 0), (0, 900), (900, 0), (0, 900)], capacity_wh=1_000)
+    unit = [(900, 0), (0, 900), (900, 0), (0, 900)]
+    terms = storage_terms(capacity_wh=1_000)
     home = Home(WHO["B"], STORAGE, ((meter(2, [(0, 900), (900, 0), (0, 900), (900, 0)]),),))
 
-    settled = settle(period(4), [home], [terms], NOTHING)
+    settled = settle(period(4), [home], (terms, unit))
 
     def report(stage: int, kind: str, slot: int) -> Report:
         end_ms = START_MS + (slot + 1) * SLOT_MS
@@ -224,41 +222,42 @@ def test_more_than_a_battery_holds_at_once_is_reported_in_rounds() -> None:
 
 def test_what_was_drawn_before_and_after_an_expiry_is_reported_apart() -> None:
     sessions = {WHO["B"]: SessionTerms(5_000, START_MS + 2 * SLOT_MS)}
-    terms = storage_terms([(0, 100), (0, 200)], sessions=sessions)
+    unit = [(0, 100), (0, 200)]
+    terms = storage_terms(sessions=sessions)
     home = Home(WHO["B"], STORAGE, ((meter(2, [(300, 0), (300, 0)]),),))
 
-    settled = settle(period(2), [home], [terms], NOTHING)
+    settled = settle(period(2), [home], (terms, unit))
 
     first, second = settled.reports
     assert (first.energy_wh, first.interval_end_ms) == (100, START_MS + SLOT_MS)
     assert (second.energy_wh, second.interval_end_ms) == (200, START_MS + 2 * SLOT_MS)
-    assert settled.members[0].session_wh == 100
-    assert settled.members[0].over_wh == 200
+    assert settled.of("B") == {"load_wh": 600, "grid_wh": 300, "session_wh": 100, "over_wh": 200}
 
 
 def test_what_a_unit_really_holds_is_reported_last() -> None:
-    terms = storage_terms([(900, 0)], held_wh=850)
+    unit = [(900, 0)]
+    terms = storage_terms(held_wh=850)
     home = Home(WHO["B"], STORAGE, ((meter(2, [(0, 900)]),),))
 
-    settled = settle(period(1), [home], [terms], NOTHING)
+    settled = settle(period(1), [home], (terms, unit))
 
     town = town_with_battery()
     town.now_ms = START_MS + SLOT_MS
     assert [one.kind for one in settled.reports] == ["produced", "actual"]
     assert [_apply(town, one) for one in settled.reports] == [None, None]
     town.expect({"U1.energy": "0.85 kWh"})
-    assert settled.progress.next_reports == {U1: 1}
 
 
 def test_discharge_that_nobody_needs_is_the_owners() -> None:
-    terms = storage_terms([(0, 1_000)], stored_wh=5_000)
+    unit = [(0, 1_000)]
+    terms = storage_terms(stored_wh=5_000)
     home = Home(WHO["B"], STORAGE, ((meter(2, [(300, 0)]),),))
 
-    settled = settle(period(1), [home], [terms], NOTHING)
+    settled = settle(period(1), [home], (terms, unit))
 
     drawn = {(one.member, one.energy_wh) for one in settled.reports}
     assert drawn == {(WHO["B"], 300), (WHO["C"], 700)}
-    assert settled.units[0].own_feed_in_wh == 700
+    assert settled.of_unit("own_feed_in_wh") == 700
 
 
 @pytest.mark.parametrize("split_at", range(1, 6))
@@ -267,13 +266,14 @@ def test_periods_after_each_other_come_to_the_same_sums(split_at: int) -> None:
     home = Home(WHO["B"], Grid(), ((meter(2, flows),),))
 
     def sums(*parts: tuple[int, int]) -> tuple[int, int]:
-        progress, grid_wh, feed_in_wh = NOTHING, 0, 0
+        counted: Counted = {}
+        grid_wh = feed_in_wh = 0
         for first, last in parts:
             one = period(last - first, START_MS + first * SLOT_MS)
-            settled = settle(one, [home], [], progress)
-            progress = settled.progress
-            grid_wh += settled.members[0].grid_wh
-            feed_in_wh += settled.members[0].feed_in_wh
+            settled = settle(one, [home], counted=counted)
+            counted = settled.counted
+            grid_wh += settled.of("B").get("grid_wh", 0)
+            feed_in_wh += settled.of("B").get("feed_in_wh", 0)
         return grid_wh, feed_in_wh
 
     assert sums((0, split_at), (split_at, 6)) == sums((0, 6)) == (1_050, 1_240)
@@ -282,17 +282,16 @@ def test_periods_after_each_other_come_to_the_same_sums(split_at: int) -> None:
 def test_a_meter_replaced_between_two_periods_goes_on() -> None:
     old = meter(2, [(100, 0)])
     new = series_of(device(3), meter(3, [(0, 0), (250, 0)]).readings[1:])
-    first = settle(period(1), [Home(WHO["B"], Grid(), ((old,),))], [], NOTHING)
+    first = settle(period(1), [Home(WHO["B"], Grid(), ((old,),))])
 
     second = settle(
         period(1, START_MS + SLOT_MS),
         [Home(WHO["B"], Grid(), ((old, new),))],
-        [],
-        first.progress,
+        counted=first.counted,
     )
 
-    assert second.members == (MemberSums(WHO["B"], Grid(), load_wh=250, grid_wh=250),)
-    assert set(second.progress.counted) == {device(2), device(3)}
+    assert second.of("B") == {"load_wh": 250, "grid_wh": 250}
+    assert set(second.counted) == {device(2), device(3)}
 
 
 def test_the_ledger_says_which_regime_a_meter_has() -> None:
