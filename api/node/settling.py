@@ -37,4 +37,6 @@ def settling_of(config: NodeConfig, node: EdgeNode, rng: Random) -> Settling | N
         frozenset(Address(one) for one in wanted.pv_meters),
         {Address(one.meter): Address(one.replaces) for one in wanted.replacements},
     )
-    return Settling(node.executor, metering.open_readings, node.clock, settings, node.issuance)
+    return Settling(
+        node.executor, metering.open_readings, node.clock, settings, node.issuance, node.mesh
+    )

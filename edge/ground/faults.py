@@ -38,6 +38,7 @@ POINTS: Final[Mapping[str, str]] = {
     "key.named": "a key file has its name, the folder is not synced",
     "netting.before": "a period of the homes here is netted and nothing of it is kept",
     "netting.after": "its sums are durable, and nobody is told of them",
+    "sums.before": "sums are owed, durably, and a part of them is not told yet",
     "settlement.before": "a period of a unit is settled and nothing of it is kept",
     "settlement.after": "the period and its reports are durable, and none is issued",
     "sequence.before": "a wallet's number is not noted",

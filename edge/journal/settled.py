@@ -35,6 +35,7 @@ _PERIODS: Final = f"{PREFIX}metered/"
 _UNITS: Final = f"{PREFIX}unit/"
 _SHARED: Final = f"{PREFIX}shared/"
 _OWED: Final = f"{PREFIX}owed/"
+_NAMED: Final = f"{PREFIX}named/"
 _TIME_DIGITS: Final = 16
 _MAX_NOTE_SIZE: Final = 64 * 2**20
 """Some hundred thousand homes."""
@@ -65,6 +66,8 @@ class HomeProgress(msgspec.Struct, frozen=True, array_like=True):
 
     home: AddressField
     through_ms: Counter
+    is_done: bool = False
+    """Nobody homed there names this node any more, and all that was fixed before is counted."""
 
 
 class UnitState(msgspec.Struct, frozen=True, array_like=True):
@@ -152,9 +155,9 @@ class Settled:
         notes = [(_HOME, encode(state))]
         if period is not None:
             notes.append((_PERIODS + _time(period.end_ms), encode(period)))
-        notes += [
-            (_owed(one.unit, one.settler) + _time(one.end_ms), encode(one.sums)) for one in owed
-        ]
+        for one in owed:
+            notes.append((_owed(one.unit, one.settler) + _time(one.end_ms), encode(one.sums)))
+            notes.append((_named(one.unit, one.settler), encode(one.end_ms)))
         with self._storage.transaction() as connection:
             self._put(connection, notes)
 
@@ -185,6 +188,11 @@ class Settled:
         """Return the periods of units settled here, as `periods` does; of one end by unit."""
         return [_shared.read(one) for _, one in self._between(_SHARED, from_ms, to_ms)]
 
+    def shared_of(self, unit: Address, end_ms: int) -> SharedPeriod | None:
+        """Return the settled period of a unit that ended at a time, if there is one."""
+        found = self._note(_SHARED + _time(end_ms) + unit.hex())
+        return None if found is None else _shared.read(found)
+
     def owed(
         self, unit: Address, settler: Address, after_ms: int, to_ms: int
     ) -> list[tuple[int, SlotSums]]:
@@ -201,6 +209,10 @@ class Settled:
         """Return when the periods ended, after a time, for which sums are owed; in order."""
         prefix = _owed(unit, settler)
         return [_time_in(name, prefix) for name in self._names(prefix + _time(after_ms), prefix)]
+
+    def was_named(self, unit: Address, settler: Address) -> bool:
+        """Return whether sums for a unit were ever fixed for a settling edge."""
+        return self._note(_named(unit, settler)) is not None
 
     def debts(self) -> dict[tuple[Address, Address], int]:
         """Return how many periods are owed, by unit and its settling edge."""
@@ -261,6 +273,10 @@ def _forget(connection: sqlite3.Connection, prefix: str, through_ms: int) -> Non
 
 def _owed(unit: Address, settler: Address) -> str:
     return f"{_OWED}{unit.hex()}/{settler.hex()}/"
+
+
+def _named(unit: Address, settler: Address) -> str:
+    return f"{_NAMED}{unit.hex()}/{settler.hex()}"
 
 
 def _time(at_ms: int) -> str:

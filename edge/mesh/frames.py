@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import msgspec
 
 from edge.mesh.offers import SnapshotBody
+from edge.mesh.slot_sums import SumsBody
 from tangle.codec import Decoder, encode
 from tangle.effects import PeerId
 from tangle.errors import (
@@ -113,7 +114,16 @@ class ConeRequest(msgspec.Struct, frozen=True, array_like=True, tag="cone"):
     index: Annotated[int, msgspec.Meta(ge=1, le=MAX_INTEGER)]
 
 
-Body = Transactions | Request | Heartbeat | ConeRequest | Proposal | CoSignature | SnapshotBody
+Body = (
+    Transactions
+    | Request
+    | Heartbeat
+    | ConeRequest
+    | Proposal
+    | CoSignature
+    | SnapshotBody
+    | SumsBody
+)
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True):

@@ -27,6 +27,7 @@ from edge.mesh.frames import (
 )
 from edge.mesh.mesh import PeerStatus
 from edge.mesh.offers import SnapshotBody
+from edge.mesh.slot_sums import SumsAnswer, SumsBody, SumsQuery
 from edge.node.admission import Admission
 from edge.node.answer_budget import AnswerBudget
 from edge.node.catch_up import CatchUp, Progress
@@ -62,6 +63,9 @@ Listener = Callable[[PeerId, Proposal | CoSignature, Instant], None]
 SnapshotListener = Callable[[PeerId, SnapshotBody, Instant], None]
 """Is told what a peer said of snapshots; must not wait."""
 
+SumsListener = Callable[[PeerId, SumsBody, Instant], None]
+"""Is told what a peer said of slot sums; must not wait."""
+
 
 class Gossip(Outlet, Protocol):
     """What the executor needs of the mesh."""
@@ -79,7 +83,7 @@ class Gossip(Outlet, Protocol):
         ...
 
 
-_Besides = Proposal | CoSignature | SnapshotBody
+_Besides = Proposal | CoSignature | SnapshotBody | SumsBody
 
 
 @dataclass(slots=True)
@@ -121,6 +125,7 @@ class Executor:
         self._observers: list[Observer] = []
         self._listeners: list[Listener] = []
         self._snapshot_listeners: list[SnapshotListener] = []
+        self._sums_listeners: list[SumsListener] = []
 
     def observe(self, observer: Observer) -> None:
         """Tell `observer` of all effects from now on."""
@@ -133,6 +138,10 @@ class Executor:
     def listen_snapshots(self, listener: SnapshotListener) -> None:
         """Tell `listener` of all that peers say of snapshots from now on."""
         self._snapshot_listeners.append(listener)
+
+    def listen_sums(self, listener: SumsListener) -> None:
+        """Tell `listener` of all that peers say of slot sums from now on."""
+        self._sums_listeners.append(listener)
 
     def hear(self, frames: Iterable[tuple[PeerId, Body]], now: Instant, most: int = MOST) -> None:
         """Handle some of what peers said, all in one commit, then answer their requests.
@@ -200,6 +209,9 @@ class Executor:
             if isinstance(body, Proposal | CoSignature):
                 for listener in self._listeners:
                     listener(peer, body, now)
+            elif isinstance(body, SumsQuery | SumsAnswer):
+                for listens in self._sums_listeners:
+                    listens(peer, body, now)
             else:
                 for hears in self._snapshot_listeners:
                     hears(peer, body, now)

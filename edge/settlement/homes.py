@@ -64,11 +64,14 @@ class Homes:
         self._settings = settings
         self._own = own
 
-    def step(self, now_ms: int) -> None:
+    def step(self, now_ms: int) -> bool:
         """Net the next period, if it is over and its readings are here or waited for enough.
 
         Args:
             now_ms: Ledger time.
+
+        Returns:
+            Whether it was.
 
         Raises:
             StorageError: Nothing has changed.
@@ -79,15 +82,16 @@ class Homes:
         if state is None:
             start_ms = period_start_ms(now_ms, rules.settlement_period_ms, zone)
             self._settled.put_home(HomeState(start_ms))
-            return
+            return False
         period = period_at(state.through_ms, rules.settlement_period_ms, zone)
         # whose energy it is, the ledger says as of a milestone after the period
         if min(now_ms, self._core.confirmed_at_ms) < period.end_ms:
-            return
+            return False
         is_waited_for = now_ms < period.end_ms + self._settings.patience_ms
         if is_waited_for and not self._is_whole(period.end_ms):
-            return
+            return False
         self._close(period, state)
+        return True
 
     def _close(self, period: Period, state: HomeState) -> None:
         read = self._read(state)
@@ -112,6 +116,8 @@ class Homes:
         """Return what settling edges are to be told: each only of members that named it."""
         found: dict[tuple[Address, Address], list[MemberSlots]] = {}
         for unit, slots in netted.units.items():
+            if unit_at(self._core.ledger.rows, unit) is None:
+                continue  # not registered yet: what it does concerns nobody
             found[unit, self._own] = [member_slots(unit, slots)]
         for home in netted.homes:
             if not isinstance(home.regime, Storage):

@@ -4,26 +4,48 @@ A period and all its reports are written in one commit, before the first report 
 unit's next one is settled when the ledger has them. A unit waits for itself alone.
 """
 
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
 from edge.ground.faults import pass_point
-from edge.journal.settled import HomeProgress, Settled, SharedPeriod, UnitState
+from edge.journal.settled import (
+    HomeProgress,
+    MissingHome,
+    Settled,
+    SharedPeriod,
+    UnitState,
+)
+from edge.node.executor import Gossip
+from edge.settlement.asking import Asking
+from edge.settlement.homed import Homed
 from edge.settlement.local_days import days_in, period_at
 from edge.settlement.reporting import Reporting
 from edge.settlement.settings import SettlingSettings
 from energy.parameters import parameters
-from energy.powerchain.records import sessions_of, unit_at
+from energy.powerchain.records import connection_at, sessions_of, unit_at
 from energy.settlement.period import share_period, shared_days, unit_days
 from energy.settlement.records import SessionTerms, UnitTerms
 from energy.settlement.registers import SlotEnergy
 from energy.settlement.slots import Period
 from energy.settlement.sums import SlotSums, placed
-from tangle.address import Address, encode_address
+from tangle.address import Address, address_of, encode_address
+from tangle.effects import PeerId
 from tangle.node import NodeCore
 
 _log: Final = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """What settling knows of this node among others."""
+
+    own: Address
+    homed: Homed
+    asking: Asking
+    gossip: Gossip
 
 
 class Units:
@@ -35,7 +57,7 @@ class Units:
         settled: Settled,
         reporting: Reporting,
         settings: SettlingSettings,
-        own: Address,
+        others: Others,
     ) -> None:
         """Take up where the journal stopped.
 
@@ -44,13 +66,14 @@ class Units:
             settled: The part of its journal that is written here.
             reporting: Issues the reports.
             settings: Which units.
-            own: Address of the node.
+            others: The nodes that are home to members.
         """
         self._core = core
         self._settled = settled
         self._reporting = reporting
         self._settings = settings
-        self._own = own
+        self._own = others.own
+        self._homed, self._asking, self._gossip = others.homed, others.asking, others.gossip
 
     async def step(self, now_ms: int) -> None:
         """Issue what waits; of a unit for which nothing does, settle a period that is over.
@@ -82,39 +105,90 @@ class Units:
         """Settle the next period of a unit, if it is over and its sums are here."""
         rules, zone = parameters(self._core.ledger.rows), self._settings.zone
         period = period_at(state.through_ms, rules.settlement_period_ms, zone)
-        home = self._settled.home()
         # a report may not end after the milestone that references it
         if min(now_ms, self._core.confirmed_at_ms) < period.end_ms:
             return
-        if home is None or home.through_ms < period.end_ms:
+        unit = Address(state.unit)
+        if unit_at(self._core.ledger.rows, unit) is None:
+            self._pass_over(state, period)
             return
-        counted = {Address(one.home): one.through_ms for one in state.homes}
-        told = self._settled.owed(
-            Address(state.unit), self._own, counted.get(self._own, 0), period.end_ms
+        named = self._homed.named(unit, self._own)
+        counted = {
+            Address(one.home): one.through_ms
+            for one in state.homes
+            if not one.is_done or one.home in named
+        }
+        counted = dict.fromkeys(named, 0) | counted
+        counted.pop(self._own, None)
+        self._asking.ask(unit, counted, self._peers(), period.end_ms)
+        here = self._settled.home()
+        if here is None or here.through_ms < period.end_ms:
+            return
+        late = [one for one in counted if not self._asking.has_told(unit, one, period.end_ms)]
+        if late and now_ms < period.end_ms + self._settings.sums_patience_ms:
+            return
+        missing = tuple(MissingHome(one, named.get(one, ())) for one in late)
+        self._share(period, state, self._gathered(period, state, [*counted], named), missing)
+
+    def _pass_over(self, state: UnitState, period: Period) -> None:
+        """Leave a period out: the unit is removed, and the grid has supplied its members."""
+        through = {self._own: period.end_ms}
+        homes = tuple([_counted(one, through.get(Address(one.home), 0)) for one in state.homes])
+        after = UnitState(state.unit, period.end_ms, state.next_report, homes)
+        self._settled.put_unit(after, self._own)
+
+    def _gathered(
+        self,
+        period: Period,
+        state: UnitState,
+        homes: Sequence[Address],
+        named: Container[Address],
+    ) -> "_Gathered":
+        """Return what this node and others told of a period."""
+        unit = Address(state.unit)
+        before = {Address(one.home): one for one in state.homes}
+        own = before.get(self._own, HomeProgress(self._own, 0))
+        here = self._settled.owed(unit, self._own, own.through_ms, period.end_ms)
+        told = [sums for _, sums in here]
+        before[self._own] = _counted(own, period.end_ms)
+        for home in homes:
+            through_ms, sums = self._asking.told(unit, home, period.end_ms)
+            told += [self._allowed(unit, home, one) for one in sums]
+            progress = _counted(before.get(home, HomeProgress(home, 0)), through_ms)
+            is_done = home not in named and through_ms >= period.end_ms
+            before[home] = HomeProgress(home, progress.through_ms, is_done)
+        return _Gathered(placed(period, told), tuple(before[home] for home in sorted(before)))
+
+    def _allowed(self, unit: Address, home: Address, sums: SlotSums) -> SlotSums:
+        """Return what a node may tell: of members of the unit whose meters are homed there."""
+        rows, edges = self._core.ledger.rows, self._homed.edges()
+        allowed = tuple(
+            one
+            for one in sums.members
+            if home in edges.get(one.member, ())
+            and one.member != unit
+            and connection_at(rows, unit, one.member) is not None
         )
-        if told:
-            counted[self._own] = told[-1][0]
-        self._share(period, state, [sums for _, sums in told], counted)
+        if len(allowed) < len(sums.members):
+            _log.error(
+                "sums of members that are not homed there, or not the unit's, are not counted",
+                unit=encode_address(unit),
+                home=encode_address(home),
+                members=len(sums.members) - len(allowed),
+            )
+        return SlotSums(sums.start_ms, sums.slot_ms, allowed)
 
     def _share(
         self,
         period: Period,
         state: UnitState,
-        told: list[SlotSums],
-        counted: dict[Address, int],
+        gathered: "_Gathered",
+        missing: tuple[MissingHome, ...],
     ) -> None:
-        unit = Address(state.unit)
-        members = placed(period, told)
+        unit, members = Address(state.unit), gathered.members
         own = members.pop(unit, [SlotEnergy() for _ in period.slots])
-        homes = tuple(HomeProgress(*one) for one in sorted(counted.items()))
-        terms = self._terms(unit)
-        if terms is None:  # it is removed: what its members used, the grid has supplied
-            after = UnitState(unit, period.end_ms, state.next_report, homes)
-            self._settled.put_unit(after, self._own)
-            return
-        row = unit_at(self._core.ledger.rows, unit)
-        assert row is not None
-        number = max(state.next_report, row.reports.next)
+        terms, first = self._terms(unit)
+        number = max(state.next_report, first)
         shared = share_period(period, terms, own, members, number)
         days = days_in(period, self._settings.zone)
         record = SharedPeriod(
@@ -124,29 +198,30 @@ class Units:
             shared_days(period, members, shared, days),
             unit_days(terms, shared, days),
             shared.reports,
+            missing,
         )
-        after = UnitState(unit, period.end_ms, number + len(shared.reports), homes, shared.reports)
+        after = UnitState(
+            unit, period.end_ms, number + len(shared.reports), gathered.homes, shared.reports
+        )
         pass_point("settlement.before")
         self._settled.put_unit(after, self._own, record)
         pass_point("settlement.after")
-        _log.info(
-            "period settled",
-            unit=encode_address(unit),
-            end_ms=period.end_ms,
-            members=len(members),
-            reports=len(shared.reports),
-        )
+        self._asking.forget(unit)
+        _say(record, len(members))
 
-    def _terms(self, address: Address) -> UnitTerms | None:
+    def _peers(self) -> dict[Address, PeerId]:
+        return {address_of(one.peer): one.peer for one in self._gossip.peers()}
+
+    def _terms(self, address: Address) -> tuple[UnitTerms, int]:
+        """Return a unit as the ledger holds it, and its lowest unused report number."""
         rows = self._core.ledger.rows
         unit = unit_at(rows, address)
-        if unit is None:
-            return None
+        assert unit is not None, "looked up before"
         sessions = {
             member: SessionTerms(session.energy_wh, session.expires_at_ms)
             for member, session in sessions_of(rows, address)
         }
-        return UnitTerms(
+        terms = UnitTerms(
             address,
             Address(unit.owner),
             unit.capacity_wh,
@@ -154,3 +229,38 @@ class Units:
             unit.stored_wh,
             sessions,
         )
+        return terms, unit.reports.next
+
+
+@dataclass(frozen=True, slots=True)
+class _Gathered:
+    """What was told of one period of one unit."""
+
+    members: dict[Address, list[SlotEnergy]]
+    """The unit itself among them."""
+
+    homes: tuple[HomeProgress, ...]
+    """Up to where everybody is counted then."""
+
+
+def _counted(progress: HomeProgress, through_ms: int) -> HomeProgress:
+    return HomeProgress(progress.home, max(progress.through_ms, through_ms), progress.is_done)
+
+
+def _say(record: SharedPeriod, members: int) -> None:
+    unit = encode_address(Address(record.unit))
+    for one in record.missing:
+        _log.warning(
+            "period settled without a home edge: what it tells later counts later",
+            unit=unit,
+            end_ms=record.end_ms,
+            home=encode_address(Address(one.home)),
+            members=[encode_address(Address(member)) for member in one.members],
+        )
+    _log.info(
+        "period settled",
+        unit=unit,
+        end_ms=record.end_ms,
+        members=members,
+        reports=len(record.reports),
+    )

@@ -1,7 +1,7 @@
 """A node that settles two homes and a battery: real core, journal and ledger, no broker."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -13,7 +13,7 @@ from edge.ground.clock import Clock
 from edge.journal.journal import Journal
 from edge.journal.sealing import NONCE_SIZE, SaltedReading, open_sealed, seal, sealing_key
 from edge.journal.settled import SettledPeriod, SharedPeriod, UnitState
-from edge.node.executor import Executor
+from edge.node.executor import Executor, Gossip
 from edge.node.issuance import Issuance
 from edge.node.load import LoadMeter
 from edge.settlement.settings import SettledUnit, SettlingSettings
@@ -52,12 +52,23 @@ def whose(key: SigningKey) -> Address:
 class SettlingHome:
     """One settling node, started anew as often as wanted from the same folder."""
 
-    def __init__(self, folder: Path, *, patience_ms: int = HOUR_MS) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        patience_ms: int = HOUR_MS,
+        key: SigningKey = EDGE,
+        settles: bool = True,
+        gossip: Gossip | None = None,
+    ) -> None:
         self.now_ms = START_MS
         self.patience_ms = patience_ms
+        self.key = key
+        self.settles = settles
         self.pv: frozenset[Address] = frozenset()
         self.replaces: dict[Address, Address] = {}
         self.journal = Journal(folder, network_id(GENESIS))
+        self.gossip: Gossip = FakeGossip(self.journal) if gossip is None else gossip
         self.applied: list[Operation] = []
         self.ignored: list[Operation] = []
         self.start()
@@ -65,17 +76,20 @@ class SettlingHome:
     def start(self) -> None:
         """Take up where the journal stopped, as a new process would."""
         self.core = NodeCore(GENESIS, CONTRACTS, self.journal.restore(GENESIS, 20))
-        self.executor = Executor(self.core, self.journal, FakeGossip(self.journal), Random(1))
+        self.executor = Executor(self.core, self.journal, self.gossip, Random(1))
         self.clock = Clock(GENESIS, lambda: self.now_ms, lambda: 0)
-        self.issuance = self.issuing(EDGE)
+        self.issuance = self.issuing(self.key)
+        unit = SettledUnit(UNIT_ADDRESS, UNIT_ADDRESS, self.issuance)
         settings = SettlingSettings(
             ZoneInfo("UTC"),
             self.patience_ms,
-            (SettledUnit(UNIT_ADDRESS, UNIT_ADDRESS, self.issuance),),
+            (unit,) if self.settles else (),
             self.pv,
             self.replaces,
         )
-        self.settling = Settling(self.executor, self.opened, self.clock, settings, self.issuance)
+        self.settling = Settling(
+            self.executor, self.opened, self.clock, settings, self.issuance, self.gossip
+        )
 
     def issuing(self, key: SigningKey) -> Issuance:
         return Issuance(self.executor, key, self.clock, Random(1), LoadMeter())
@@ -89,7 +103,7 @@ class SettlingHome:
 
     def opened(self, device: Address, first: int, last: int) -> Iterable[tuple[int, SaltedReading]]:
         for taken in self.journal.readings(device, first, last):
-            yield taken.sequence, open_sealed(sealing_key(EDGE), taken)
+            yield taken.sequence, open_sealed(sealing_key(self.key), taken)
 
     def act(self, key: SigningKey, *operations: Operation) -> None:
         """Let somebody issue operations, one after the other, and have each applied."""
@@ -127,10 +141,17 @@ class SettlingHome:
                         found = self.applied if isinstance(outcome, Applied) else self.ignored
                         found.append(payload)
 
-    def found(self, *, delegated: bool = True) -> None:
-        """Have the battery and the meters on the ledger, the homes connected, hours as periods."""
+    def found(
+        self, *, delegated: bool = True, homes: Mapping[SigningKey, SigningKey] | None = None
+    ) -> None:
+        """Have the battery and the meters on the ledger, the homes connected, hours as periods.
+
+        Args:
+            delegated: Whether the battery lets this node report.
+            homes: The home edges of members that are not homed here.
+        """
         for member, meter in METERS.items():
-            self.enrol(meter, member)
+            self.enrol(meter, member, (homes or {}).get(member, EDGE))
         acts = (
             RegisterUnit(UNIT_ADDRESS, whose(OWNER), 100_000),
             SetParameter("settlement_period", HOUR_MS),
@@ -143,8 +164,8 @@ class SettlingHome:
         self.applied.clear()
         self.step()  # settling begins
 
-    def enrol(self, meter: SigningKey, owner: SigningKey) -> None:
-        claim = Claim(genesis_hash(GENESIS), meter.public, "meter", whose(owner), whose(EDGE))
+    def enrol(self, meter: SigningKey, owner: SigningKey, edge: SigningKey = EDGE) -> None:
+        claim = Claim(genesis_hash(GENESIS), meter.public, "meter", whose(owner), whose(edge))
         self.act(EDGE, register_operation(claim_registration(claim, meter)))
 
     def remove_unit(self) -> None:
@@ -168,7 +189,7 @@ class SettlingHome:
         )
         drawn = digest(device + sequence.to_bytes(8, "big"))
         content = SaltedReading(drawn[:SALT_SIZE], encode_reading(sign_reading(plain, meter)))
-        taken = seal(sealing_key(EDGE), device, sequence, content, drawn[:NONCE_SIZE])
+        taken = seal(sealing_key(self.key), device, sequence, content, drawn[:NONCE_SIZE])
         self.executor.carry_out([], self.clock.instant(), readings=(taken,))
 
     def hour(self, number: int, **registers: tuple[int, int]) -> None:
@@ -189,13 +210,13 @@ class SettlingHome:
             self.confirm()
 
     def periods(self) -> list[SettledPeriod]:
-        return self.journal.settled(EDGE).periods(0, 2**50)
+        return self.journal.settled(self.key).periods(0, 2**50)
 
     def shared(self) -> list[SharedPeriod]:
-        return self.journal.settled(EDGE).shared(0, 2**50)
+        return self.journal.settled(self.key).shared(0, 2**50)
 
     def state(self) -> UnitState:
-        state = self.journal.settled(EDGE).unit(UNIT_ADDRESS)
+        state = self.journal.settled(self.key).unit(UNIT_ADDRESS)
         assert state is not None
         return state
 

@@ -1,0 +1,117 @@
+"""Tells settling edges the slot sums of the members homed here: to each what it was named for."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+import structlog
+
+from edge.ground.clock import Clock
+from edge.ground.faults import pass_point
+from edge.journal.settled import Settled
+from edge.mesh.slot_sums import SumsAnswer, SumsBody, SumsQuery
+from edge.node.answer_budget import AnswerBudget
+from edge.node.serving import Outlet
+from edge.settlement.homed import Homed
+from edge.settlement.sealed_sums import SumsPart, cut, seal_part
+from energy.settlement.sums import SlotSums
+from tangle.address import Address, address_of, encode_address
+from tangle.effects import Instant, PeerId
+
+MAX_QUERIES: Final = 1_024
+"""That wait for their answer, one for each peer and unit: more are forgotten, and come again."""
+
+MAX_FRAMES_WAITING: Final = 4
+"""Frames in the outgoing queue: with more, answers wait, so that gossip does not."""
+
+_log: Final = structlog.get_logger(__name__)
+
+
+class Telling:
+    """What settling edges asked this node, answered at each look."""
+
+    def __init__(
+        self, settled: Settled, homed: Homed, outlet: Outlet, clock: Clock, own: Address
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        """`told`: frames; `refused`: of nodes that nobody here named; `unanswered`: too many."""
+
+        self._settled = settled
+        self._homed = homed
+        self._outlet = outlet
+        self._clock = clock
+        self._own = own
+        self._budget = AnswerBudget()
+        self._queries: dict[tuple[PeerId, Address], SumsQuery] = {}
+
+    def hear(self, peer: PeerId, body: SumsBody, _now: Instant) -> None:
+        """Note what a peer asks for; never waits."""
+        if not isinstance(body, SumsQuery):
+            return
+        key = (peer, Address(body.unit))
+        if key in self._queries or len(self._queries) < MAX_QUERIES:
+            self._queries[key] = body
+        else:
+            self.counts["unanswered"] += 1
+
+    def step(self) -> None:
+        """Answer what was asked, as far as the network and the budgets allow.
+
+        Raises:
+            StorageError: Nothing was answered that is not durable.
+        """
+        queries, self._queries = self._queries, {}
+        for (peer, unit), query in queries.items():
+            if self._outlet.waiting_out >= MAX_FRAMES_WAITING:
+                self._queries[peer, unit] = query  # at the next look
+                continue
+            settler = address_of(peer)
+            if self._is_named(unit, settler):
+                self._settled.forget_owed(unit, settler, query.counted_ms)
+                self._answer(peer, unit, query.after_ms)
+            else:
+                self._refuse(unit, settler)
+
+    def _is_named(self, unit: Address, settler: Address) -> bool:
+        """Return whether a member here named a node for a unit, now or when sums were fixed."""
+        is_named = self._own in self._homed.named(unit, settler)
+        return is_named or self._settled.was_named(unit, settler)
+
+    def _refuse(self, unit: Address, settler: Address) -> None:
+        self.counts["refused"] += 1
+        so_far = self.counts["refused"]
+        if so_far & (so_far - 1) == 0:
+            _log.warning(
+                "sums refused: no member here named this node",
+                node=encode_address(settler),
+                unit=encode_address(unit),
+                so_far=so_far,
+            )
+
+    def _answer(self, peer: PeerId, unit: Address, after_ms: int) -> None:
+        for part in self._parts(unit, address_of(peer), after_ms):
+            sealed = seal_part(part, peer)
+            if not self._budget.take(peer, len(sealed), self._clock.wall_ms()):
+                self.counts["unanswered"] += 1
+                return
+            pass_point("sums.before")
+            self._outlet.send(peer, SumsAnswer(unit, sealed))
+            self.counts["told"] += 1
+
+    def _parts(self, unit: Address, settler: Address, after_ms: int) -> Iterator[SumsPart]:
+        """Yield the parts of the first period owed after a time; of none if there is none."""
+        state = self._settled.home()
+        through_ms = 0 if state is None else state.through_ms
+        ends = self._settled.owed_ends(unit, settler, after_ms)
+        if not ends:
+            yield SumsPart(self._own, settler, unit, after_ms, through_ms, 0, 0, 1, None)
+            return
+        end_ms = ends[0]
+        ((_, sums),) = self._settled.owed(unit, settler, end_ms - 1, end_ms)
+        through_ms = end_ms if len(ends) > 1 else max(through_ms, end_ms)
+        parts = list(cut(sums.members))
+        for at, members in enumerate(parts):
+            told = SlotSums(sums.start_ms, sums.slot_ms, members)
+            yield SumsPart(
+                self._own, settler, unit, after_ms, through_ms, end_ms, at, len(parts), told
+            )
