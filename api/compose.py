@@ -277,6 +277,7 @@ def _begun(ground: _Ground) -> _Life:
     services: tuple[Service, ...] = (http, keeper.run, server.run)
     settling = settling_of(config, node, _rng())
     if settling is not None:
+        answers.watch_settling(settling.stand)
         services = (*services, settling.run)
     _settle()
     return _Life(node, answers, services, keeper, joiner)

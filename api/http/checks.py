@@ -36,6 +36,17 @@ class SigningState:
 
 
 @dataclass(frozen=True, slots=True)
+class SettlingState:
+    """What of the settlements needs somebody to look; empty where nothing does."""
+
+    refused: tuple[str, ...] = ()
+    """Of each unit that waits: which, its report, and why the ledger refused it."""
+
+    unreachable: tuple[str, ...] = ()
+    """Settling edges, with their units, that cannot ask for the sums kept for them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Vitals:
     """What the checks look at."""
 
@@ -67,10 +78,11 @@ class Vitals:
 
     signing: SigningState = SigningState()
     joining: JoinState = NOT_JOINING
+    settling: SettlingState = SettlingState()
 
 
 def health_checks(vitals: Vitals) -> tuple[Check, ...]:
-    """Return storage, sync, peers, coordinator, clock, disk, certificate, signing, in order."""
+    """Return all checks, always in one order."""
     return (
         _storage(vitals),
         _sync(vitals),
@@ -80,6 +92,7 @@ def health_checks(vitals: Vitals) -> tuple[Check, ...]:
         _disk(vitals),
         _certificate(vitals),
         _signing(vitals.signing),
+        _settling(vitals.settling),
     )
 
 
@@ -178,3 +191,13 @@ def _signing(signing: SigningState) -> Check:
     if signing.refusal is not None:
         return Check("signing", CheckStatus.WARN, f"not signed here: {signing.refusal}")
     return Check("signing", CheckStatus.PASS, "no milestone waits for a signature")
+
+
+def _settling(settling: SettlingState) -> Check:
+    if settling.refused:
+        detail = f"the ledger refuses reports: {'; '.join(settling.refused)}"
+        return Check("settlement", CheckStatus.WARN, detail)
+    if settling.unreachable:
+        detail = f"nobody can ask for the sums kept here: {'; '.join(settling.unreachable)}"
+        return Check("settlement", CheckStatus.WARN, detail)
+    return Check("settlement", CheckStatus.PASS, "no unit waits for an operator")

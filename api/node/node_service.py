@@ -43,6 +43,7 @@ from api.node.metrics import (
 )
 from api.node.proving import address_proof, proved, row_proof, transaction_proof
 from api.node.reading_answers import asked_of, erase_readings, prove_reading, proven_reading
+from api.node.settlement_view import settlement_families, settling_state
 from api.node.transaction_views import Confidences, aside_view, attached_view
 from devices.reading import decode_reading
 from devices.reading_proof import ProvenReading, ReadingProof
@@ -54,6 +55,7 @@ from edge.journal.journal import Journal
 from edge.journal.sealing import open_sealed
 from edge.node.catch_up import Progress
 from edge.node.local_difficulty import LocalDifficulty
+from edge.settlement.settling import NOTHING_SETTLED, SettlingStand
 from energy.queries import Addresses, Answer, Names, ask
 from tangle.accounts import (
     IDENTITY_PREFIX,
@@ -180,6 +182,7 @@ class NodeApi:
         self._confidences = Confidences(Random(self._card.key))
         self._signing: Callable[[], SigningState] = SigningState
         self._joining: Callable[[], JoinState] = JoinState
+        self._settling: Callable[[], SettlingStand] = lambda: NOTHING_SETTLED
         self._measures = Measures(node.core)
         self._started_ms = node.now().wall_ms
 
@@ -190,6 +193,10 @@ class NodeApi:
     def watch_joining(self, state: Callable[[], JoinState]) -> None:
         """Ask `state`, whenever info or health is asked for, how far a snapshot is on its way."""
         self._joining = state
+
+    def watch_settling(self, stand: Callable[[], SettlingStand]) -> None:
+        """Ask `stand`, whenever health or metrics are asked for, where settlements stand."""
+        self._settling = stand
 
     def publish(self, effect: Effect) -> None:
         """Tell every listener of one effect; the runtime calls it when the effect is durable."""
@@ -230,6 +237,7 @@ class NodeApi:
             certificate_left_ms=None if ends_at_ms is None else ends_at_ms - now.wall_ms,
             signing=self._signing(),
             joining=self._joining(),
+            settling=settling_state(self._settling()),
         )
         return health_checks(vitals)
 
@@ -385,6 +393,7 @@ class NodeApi:
             *ledger_families(core, self._measures, confirmed_wall_ms, stored),
             *storage_families(self._node.folder, core, stored, stand),
             *traffic_families(stand, self._peers()),
+            *settlement_families(self._settling()),
             gauge("websocket_clients", "Listeners of the stream.", self._hub.subscriber_count),
         ]
         return [*prefixed(own), *process_families(self._started_ms)]

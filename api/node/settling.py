@@ -14,13 +14,13 @@ from tangle.address import Address
 
 
 def settling_of(config: NodeConfig, node: EdgeNode, rng: Random) -> Settling | None:
-    """Return what settles beside a node, `None` if it settles nothing or serves no meters.
+    """Return what settles beside a node, `None` if it serves no meters.
 
     Raises:
         TanglewattError: A key file does not open.
     """
     wanted, metering = config.settlement, node.metering
-    if wanted is None or metering is None:
+    if metering is None:
         return None
     passphrase = read_passphrase(config.node.passphrase_file)
     issuances = {node.issuance.address: node.issuance}

@@ -181,7 +181,7 @@ class Replacement:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """Section `settlement`: of a node that settles the homes whose meters are homed there."""
+    """Section `settlement`: of a node that is home to meters. Each settles for its members."""
 
     zone: Zone = "UTC"
     """Whose midnights part the days."""
@@ -219,7 +219,7 @@ class NodeConfig:
     history: History = History()
     join: Join = Join()
     cosigner: CoSigner | None = None
-    settlement: Settlement | None = None
+    settlement: Settlement = Settlement()
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,11 +188,6 @@ class Settled:
         """Return the periods of units settled here, as `periods` does; of one end by unit."""
         return [_shared.read(one) for _, one in self._between(_SHARED, from_ms, to_ms)]
 
-    def shared_of(self, unit: Address, end_ms: int) -> SharedPeriod | None:
-        """Return the settled period of a unit that ended at a time, if there is one."""
-        found = self._note(_SHARED + _time(end_ms) + unit.hex())
-        return None if found is None else _shared.read(found)
-
     def owed(
         self, unit: Address, settler: Address, after_ms: int, to_ms: int
     ) -> list[tuple[int, SlotSums]]:

@@ -31,6 +31,9 @@ from tangle.node import NodeCore
 
 _log: Final = structlog.get_logger(__name__)
 
+STRIDE: Final = 256
+"""Readings between two looks for where a meter's period begins: some days of quarter-hours."""
+
 OpenReadings = Callable[[Address, int, int], Iterable[tuple[int, SaltedReading]]]
 """Returns journalled readings of a device, from one sequence to another, with their sequences."""
 
@@ -160,10 +163,22 @@ class Homes:
         begin = {Address(one.device): one.from_sequence for one in state.devices}
         found = {}
         for device, spans in self._journal.meters().items():
-            registers = dict(self._registers(device, spans, begin.get(device, 0)))
+            needed = begin.get(device)
+            if needed is None:
+                needed = self._first_needed(device, spans, state.through_ms)
+            registers = dict(self._registers(device, spans, needed))
             series = series_of(device, registers.values())
             found[device] = series, {number: one.at_ms for number, one in registers.items()}
         return found
+
+    def _first_needed(self, device: Address, spans: Spans, start_ms: int) -> int:
+        """Return a sequence from which on a meter new here is read: not all that it ever said."""
+        for first, last in reversed(spans):
+            for at in range(last, first - 1, -STRIDE):
+                ((_, registers),) = self._registers(device, ((at, at),), at)
+                if registers.at_ms <= start_ms:
+                    return at
+        return spans[0][0]
 
     def _registers(
         self, device: Address, spans: Spans, begin: int

@@ -39,7 +39,7 @@ class UnitStand:
     """What holds it up, if the ledger refused a report."""
 
     missing: int
-    """Home edges whose sums its last period was settled without."""
+    """Home edges whose sums its last period was settled without; 0 after a restart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,10 @@ class SettlingStand:
 
     counts: Mapping[str, int]
     """Frames of slot sums: `asked`, `heard`, `told`, `refused`, `unanswered`."""
+
+
+NOTHING_SETTLED: Final = SettlingStand(0, {}, 0, (), {})
+"""At a node without meters."""
 
 
 class Settling:
@@ -131,11 +135,9 @@ class Settling:
         state = self._settled.unit(unit)
         if state is None:
             return UnitStand(0, 0, None, 0)
-        last = self._settled.shared_of(unit, state.through_ms)
         waiting = self._reporting.waits(unit, state.waiting)
-        missing = 0 if last is None else len(last.missing)
         refusal = self._reporting.refused.get(unit)
-        return UnitStand(state.through_ms, len(waiting), refusal, missing)
+        return UnitStand(state.through_ms, len(waiting), refusal, self._units.missing.get(unit, 0))
 
     def _unreachable(
         self, debts: Mapping[tuple[Address, Address], int]

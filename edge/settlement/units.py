@@ -68,6 +68,9 @@ class Units:
             settings: Which units.
             others: The nodes that are home to members.
         """
+        self.missing: dict[Address, int] = {}
+        """By unit, how many home edges its last period was settled without."""
+
         self._core = core
         self._settled = settled
         self._reporting = reporting
@@ -207,6 +210,7 @@ class Units:
         self._settled.put_unit(after, self._own, record)
         pass_point("settlement.after")
         self._asking.forget(unit)
+        self.missing[unit] = len(missing)
         _say(record, len(members))
 
     def _peers(self) -> dict[Address, PeerId]:

@@ -40,7 +40,10 @@ def on_a_node(folder: Path, act: Callable[[EdgeNode], None], *, has_meters: bool
     asyncio.run(running())
 
 
-def config(folder: Path, settlement: Settlement | None) -> NodeConfig:
+DEFAULT = Settlement()
+
+
+def config(folder: Path, settlement: Settlement = DEFAULT) -> NodeConfig:
     passphrase = folder / "passphrase"
     passphrase.write_bytes(PASSPHRASE)
     passphrase.chmod(0o600)
@@ -70,15 +73,19 @@ def test_a_unit_is_reported_with_its_own_key_or_the_nodes(tmp_path: Path) -> Non
     on_a_node(tmp_path, act, has_meters=True)
 
 
-def test_a_node_that_is_not_told_to_settles_nothing(tmp_path: Path) -> None:
+def test_a_home_edge_needs_to_be_told_nothing(tmp_path: Path) -> None:
     def act(node: EdgeNode) -> None:
-        assert settling_of(config(tmp_path, None), node, Random(1)) is None
+        settling = settling_of(config(tmp_path), node, Random(1))
+
+        assert settling is not None
+        assert settling.settings.units == ()
+        assert settling.settings.patience_ms == 3_600_000
 
     on_a_node(tmp_path, act, has_meters=True)
 
 
 def test_a_node_without_meters_settles_nothing(tmp_path: Path) -> None:
     def act(node: EdgeNode) -> None:
-        assert settling_of(config(tmp_path, Settlement()), node, Random(1)) is None
+        assert settling_of(config(tmp_path), node, Random(1)) is None
 
     on_a_node(tmp_path, act, has_meters=False)
