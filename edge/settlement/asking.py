@@ -29,7 +29,7 @@ MAX_PERIODS: Final = 64
 next one."""
 
 MAX_KEPT_BYTES: Final = 32 * 2**20
-"""Of what one home edge told."""
+"""Of what one home edge told: with more, it is asked no further until that is counted."""
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -47,7 +47,10 @@ class _Told:
     parts: dict[int, SumsPart] = field(default_factory=dict)
     """Of the next period, as far as they have come."""
 
+    parts_bytes: int = 0
     size_bytes: int = 0
+    """Of whole periods."""
+
     ask_at_ms: int = 0
     """Wall time."""
 
@@ -133,7 +136,8 @@ class Asking:
         if (part.home, part.settler, part.unit) != (address_of(peer), self._own, body.unit):
             self._refuse(peer, "they are another's, or meant for another")
             return
-        if part.after_ms == told.through_ms:  # else it was said before, to an earlier query
+        # else it was said before, to an earlier query, or nobody asked for more
+        if part.after_ms == told.through_ms and not told.is_full:
             self.counts["heard"] += 1
             self._take(told, part, len(body.sealed))
 
@@ -142,16 +146,19 @@ class Asking:
             told.through_ms = max(told.through_ms, part.through_ms)
             return
         if any(_period_of(one) != _period_of(part) for one in told.parts.values()):
-            told.parts.clear()  # the home edge was put back to an older state meanwhile
+            # the home edge was put back to an older state meanwhile
+            told.parts.clear()
+            told.parts_bytes = 0
         if part.part not in told.parts:
-            told.size_bytes += size_bytes
+            told.parts_bytes += size_bytes
         told.parts[part.part] = part
         if len(told.parts) < part.parts:
             return
         ordered = [told.parts[at] for at in range(part.parts)]
         told.periods.append((part.end_ms, _joined(ordered)))
+        told.size_bytes += told.parts_bytes
         told.parts.clear()
-        told.through_ms, told.ask_at_ms = part.through_ms, 0
+        told.parts_bytes, told.through_ms, told.ask_at_ms = 0, part.through_ms, 0
 
     def _refuse(self, peer: PeerId, why: str) -> None:
         self.counts["refused"] += 1

@@ -15,7 +15,7 @@ from edge.ground.spans import Spans
 from edge.journal.journal import Journal
 from edge.journal.sealing import SaltedReading
 from edge.journal.settled import DeviceProgress, HomeState, OwedSums, Settled, SettledPeriod
-from edge.settlement.local_days import days_in, period_at, period_start_ms
+from edge.settlement.local_days import days_in, period_at, period_start_ms, until_midnight
 from edge.settlement.settings import SettlingSettings
 from energy.parameters import parameters
 from energy.powerchain.records import connection_at, storage_units, unit_at
@@ -86,7 +86,8 @@ class Homes:
             start_ms = period_start_ms(now_ms, rules.settlement_period_ms, zone)
             self._settled.put_home(HomeState(start_ms))
             return False
-        period = period_at(state.through_ms, rules.settlement_period_ms, zone)
+        whole = period_at(state.through_ms, rules.settlement_period_ms, zone)
+        period = until_midnight(whole, zone)  # so that what is told at once is bounded
         # whose energy it is, the ledger says as of a milestone after the period
         if min(now_ms, self._core.confirmed_at_ms) < period.end_ms:
             return False

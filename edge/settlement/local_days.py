@@ -41,6 +41,13 @@ def period_start_ms(moment_ms: int, period_ms: int, zone: ZoneInfo) -> int:
     return _midnight_ms(today // days * days, zone)
 
 
+def until_midnight(period: Period, zone: ZoneInfo) -> Period:
+    """Return the part of a period before the first local midnight after its start."""
+    today = datetime.fromtimestamp(period.start_ms // _SECOND_MS, zone).toordinal()
+    end_ms = min(period.end_ms, _midnight_ms(today + 1, zone))
+    return Period(period.start_ms, end_ms, gcd(SLOT_MS, end_ms - period.start_ms))
+
+
 def days_in(period: Period, zone: ZoneInfo) -> LocalDays:
     """Return the local days that a period has a part in."""
     first, last = (

@@ -23,8 +23,8 @@ from tangle.transaction import Counter
 PART_SIZE: Final = 256 * 2**10
 """Bytes of members in one part, unless one alone has more: a slow link carries it in a second."""
 
-MAX_PARTS: Final = 64
-"""Of one period: some forty thousand homes of one node."""
+MAX_PARTS: Final = 256
+"""Of one period, which is a day at most: 64 MiB, ten thousand homes in slots of five minutes."""
 
 PAD_SIZE: Final = 4_096
 """A home's day is a tenth of it: a small node's answers are all of one size."""

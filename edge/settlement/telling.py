@@ -13,7 +13,7 @@ from edge.mesh.slot_sums import SumsAnswer, SumsBody, SumsQuery
 from edge.node.answer_budget import AnswerBudget
 from edge.node.serving import Outlet
 from edge.settlement.homed import Homed
-from edge.settlement.sealed_sums import SumsPart, cut, seal_part
+from edge.settlement.sealed_sums import MAX_PARTS, SumsPart, cut, seal_part
 from energy.settlement.sums import SlotSums
 from tangle.address import Address, address_of, encode_address
 from tangle.effects import Instant, PeerId
@@ -110,6 +110,15 @@ class Telling:
         ((_, sums),) = self._settled.owed(unit, settler, end_ms - 1, end_ms)
         through_ms = end_ms if len(ends) > 1 else max(through_ms, end_ms)
         parts = list(cut(sums.members))
+        if len(parts) > MAX_PARTS:
+            self.counts["unanswered"] += 1
+            _log.error(
+                "sums are too many to be told: vote for a settlement period of whole slots",
+                unit=encode_address(unit),
+                parts=len(parts),
+                most=MAX_PARTS,
+            )
+            return
         for at, members in enumerate(parts):
             told = SlotSums(sums.start_ms, sums.slot_ms, members)
             yield SumsPart(

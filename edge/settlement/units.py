@@ -135,10 +135,16 @@ class Units:
 
     def _pass_over(self, state: UnitState, period: Period) -> None:
         """Leave a period out: the unit is removed, and the grid has supplied its members."""
-        through = {self._own: period.end_ms}
-        homes = tuple([_counted(one, through.get(Address(one.home), 0)) for one in state.homes])
+        homes = tuple(
+            _counted(one, period.end_ms if one.home == self._own else 0) for one in state.homes
+        )
         after = UnitState(state.unit, period.end_ms, state.next_report, homes)
         self._settled.put_unit(after, self._own)
+        _log.warning(
+            "period left out: the ledger has no such unit",
+            unit=encode_address(Address(state.unit)),
+            end_ms=period.end_ms,
+        )
 
     def _gathered(
         self,

@@ -10,6 +10,7 @@ from api.http.checks import (
     MAX_BEHIND,
     NO_DISK_BYTES,
     SILENT_INTERVALS,
+    SettlingState,
     Vitals,
     health_checks,
 )
@@ -76,6 +77,8 @@ def test_a_node_alone_by_configuration_is_well() -> None:
         ({"certificate_left_ms": 30 * DAY_MS - 1}, "certificate", "warn", "ends in 29 days"),
         ({"certificate_left_ms": 1}, "certificate", "warn", "ends in 0 days"),
         ({"certificate_left_ms": 0}, "certificate", "fail", "tanglewatt mesh renew"),
+        ({"settling": SettlingState(("unit one",))}, "settlement", "warn", "unit one"),
+        ({"settling": SettlingState((), ("two",))}, "settlement", "warn", "can ask for the sums"),
     ],
 )
 def test_one_value_out_of_bounds_shows_in_its_check_alone(

@@ -65,6 +65,9 @@ class SettlingHome:
         self.patience_ms = patience_ms
         self.key = key
         self.settles = settles
+        self.other_units: tuple[SigningKey, ...] = ()
+        """That report by their own keys."""
+
         self.pv: frozenset[Address] = frozenset()
         self.replaces: dict[Address, Address] = {}
         self.journal = Journal(folder, network_id(GENESIS))
@@ -79,11 +82,14 @@ class SettlingHome:
         self.executor = Executor(self.core, self.journal, self.gossip, Random(1))
         self.clock = Clock(GENESIS, lambda: self.now_ms, lambda: 0)
         self.issuance = self.issuing(self.key)
-        unit = SettledUnit(UNIT_ADDRESS, UNIT_ADDRESS, self.issuance)
+        units = [SettledUnit(UNIT_ADDRESS, UNIT_ADDRESS, self.issuance)]
+        units += [
+            SettledUnit(whose(one), whose(one), self.issuing(one)) for one in self.other_units
+        ]
         settings = SettlingSettings(
             ZoneInfo("UTC"),
             self.patience_ms,
-            (unit,) if self.settles else (),
+            tuple(units) if self.settles else (),
             self.pv,
             self.replaces,
         )

@@ -1,12 +1,12 @@
 """Periods by local days and by the clock."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from edge.settlement.local_days import period_at, period_start_ms
-from energy.settlement.slots import SLOT_MS
+from edge.settlement.local_days import days_in, period_at, period_start_ms, until_midnight
+from energy.settlement.slots import SLOT_MS, Period
 from energy.units import DAY_MS, HOUR_MS, MINUTE_MS
 
 ATHENS = ZoneInfo("Europe/Athens")
@@ -64,3 +64,26 @@ def test_after_a_change_of_the_period_the_first_one_is_shorter() -> None:
     period = period_at(noon_ms, DAY_MS, ATHENS)
 
     assert (period.start_ms, period.end_ms) == (noon_ms, ms(2026, 6, 2, zone=ATHENS))
+
+
+def test_a_long_period_is_cut_at_its_first_midnight() -> None:
+    start_ms = ms(2026, 3, 28, 11, zone=ATHENS)
+    week = Period(start_ms, ms(2026, 4, 3, zone=ATHENS))
+
+    first = until_midnight(week, ATHENS)
+    second = until_midnight(Period(first.end_ms, week.end_ms), ATHENS)
+
+    assert (first.start_ms, first.end_ms) == (start_ms, ms(2026, 3, 29, zone=ATHENS))
+    assert len(second.slots) == 92
+    hour = period_at(start_ms, HOUR_MS, ATHENS)
+    assert until_midnight(hour, ATHENS) == hour
+
+
+def test_the_days_of_a_period_are_those_of_the_place() -> None:
+    period = Period(ms(2026, 3, 28, 23, zone=ATHENS), ms(2026, 3, 30, 1, zone=ATHENS))
+
+    days = days_in(period, ATHENS)
+
+    march_28 = date(2026, 3, 28).toordinal() - date(1970, 1, 1).toordinal()
+    assert days.first_day == march_28
+    assert [days.day_of(at) - march_28 for at in period.slots] == [0] * 4 + [1] * 92 + [2] * 4
