@@ -29,10 +29,10 @@ POLL_S: Final = 0.02
 
 @asynccontextmanager
 async def running(
-    folder: Path, key: SigningKey, port: int, *, is_secure: bool = True
+    folder: Path, key: SigningKey, port: int, *, is_secure: bool = True, clock: Clock | None = None
 ) -> AsyncIterator[EdgeNode]:
     """Run one of two nodes from its journal; `OLD_KEY` listens on `port`, the other connects."""
-    clock, network = Clock(GENESIS), network_id(GENESIS)
+    clock, network = clock or Clock(GENESIS), network_id(GENESIS)
     other = PeerId((NEW_KEY if key is OLD_KEY else OLD_KEY).public)
     endpoint = f"{'tls' if is_secure else 'tcp'}/127.0.0.1:{port}"
     with Journal(folder, network) as journal:
