@@ -23,6 +23,9 @@ CONNECTION_PREFIX: Final = b"energy/connection/"
 RATE_KEY: Final = b"energy/rate"
 
 _MAX_ROW_SIZE: Final = 1_024
+_MAX_SESSIONS_SIZE: Final = 2**15
+"""Of `energy.powerchain.sessions.MAX_SESSIONS` with the longest integers there are."""
+
 _COUNTER_SIZE: Final = 8
 
 
@@ -69,6 +72,13 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
     """Among those of the member at the unit, in order of opening; so of expiry as well."""
 
 
+class Sessions(msgspec.Struct, frozen=True, array_like=True):
+    """All of one member at one unit: one row, so that a report looks for none."""
+
+    held: tuple[Session, ...]
+    """In order of opening; never empty."""
+
+
 class Connection(msgspec.Struct, frozen=True, array_like=True):
     """What a member signed for one unit."""
 
@@ -99,7 +109,7 @@ class Due(msgspec.Struct, frozen=True, array_like=True):
 
 
 _units: Final = Decoder(StorageUnit, "storage unit row", _MAX_ROW_SIZE)
-_sessions: Final = Decoder(Session, "session row", _MAX_ROW_SIZE)
+_sessions: Final = Decoder(Sessions, "session row", _MAX_SESSIONS_SIZE)
 _connections: Final = Decoder(Connection, "connection row", _MAX_ROW_SIZE)
 _rates: Final = Decoder(Rate, "rate row", _MAX_ROW_SIZE)
 _DUE: Final = encode(Due())
@@ -122,33 +132,49 @@ def storage_units(rows: RowReader) -> Iterator[tuple[Address, StorageUnit]]:
         yield Address(key.removeprefix(UNIT_PREFIX)), _units.read(value)
 
 
-def sessions_at(rows: RowReader, unit: Address, member: Address) -> list[Session]:
-    """Return the sessions of a member at a unit, in order of opening and of expiry."""
-    return [_sessions.read(value) for _, value in rows.scan(SESSION_PREFIX + unit + member)]
+def sessions_at(rows: RowReader, unit: Address, member: Address) -> tuple[Session, ...]:
+    """Return the sessions of a member at a unit, in order of opening."""
+    value = rows.get(SESSION_PREFIX + unit + member)
+    return () if value is None else _sessions.read(value).held
 
 
 def sessions_of(rows: RowReader, unit: Address) -> Iterator[tuple[Address, Session]]:
     """Yield the sessions of a unit, by member in ascending order of address, then as opened."""
     prefix = SESSION_PREFIX + unit
     for key, value in rows.scan(prefix):
-        yield Address(key.removeprefix(prefix)[:HASH_SIZE]), _sessions.read(value)
+        for session in _sessions.read(value).held:
+            yield Address(key.removeprefix(prefix)), session
 
 
 def put_session(draft: Draft, unit: Address, member: Address, session: Session) -> None:
-    """Write a session that stays, opened before."""
-    draft.put({_session_key(unit, member, session.number): encode(session)})
+    """Write a session that stays, opened before; when it ends does not change."""
+    held = sessions_at(draft, unit, member)
+    stay = tuple(session if one.number == session.number else one for one in held)
+    draft.put({SESSION_PREFIX + unit + member: encode(Sessions(stay))})
 
 
 def add_session(draft: Draft, unit: Address, member: Address, session: Session) -> None:
-    """Write a new session, and when it ends."""
-    put_session(draft, unit, member, session)
-    draft.put({_expiry_key(unit, member, session): _DUE})
+    """Write a new session, of a number above all others, and when it ends."""
+    held = (*sessions_at(draft, unit, member), session)
+    row = encode(Sessions(held))
+    draft.put({SESSION_PREFIX + unit + member: row, _expiry_key(unit, member, session): _DUE})
+
+
+def move_session(
+    draft: Draft, unit: Address, member: Address, session: Session, moved: Session
+) -> None:
+    """Write a session that stays and ends at another time."""
+    put_session(draft, unit, member, moved)
+    draft.put({_expiry_key(unit, member, session): None})
+    draft.put({_expiry_key(unit, member, moved): _DUE})
 
 
 def drop_session(draft: Draft, unit: Address, member: Address, session: Session) -> None:
     """Delete a session, and its end."""
-    key = _session_key(unit, member, session.number)
-    draft.put({key: None, _expiry_key(unit, member, session): None})
+    held = sessions_at(draft, unit, member)
+    others = tuple(one for one in held if one.number != session.number)
+    row = encode(Sessions(others)) if others else None
+    draft.put({SESSION_PREFIX + unit + member: row, _expiry_key(unit, member, session): None})
 
 
 def due_sessions(rows: RowReader, timestamp_ms: int) -> list[tuple[Address, Address, Session]]:
@@ -160,9 +186,10 @@ def due_sessions(rows: RowReader, timestamp_ms: int) -> list[tuple[Address, Addr
             break
         place = rest[_COUNTER_SIZE:]
         unit, member = Address(place[:HASH_SIZE]), Address(place[HASH_SIZE : 2 * HASH_SIZE])
-        value = rows.get(SESSION_PREFIX + place)
-        assert value is not None, f"{member.hex()} has an end of a session without a session"
-        due.append((unit, member, _sessions.read(value)))
+        number = int.from_bytes(place[2 * HASH_SIZE :], "big")
+        found = [one for one in sessions_at(rows, unit, member) if one.number == number]
+        assert found, f"{member.hex()} has an end of session {number} without a session"
+        due.append((unit, member, found[0]))
     return due
 
 
@@ -214,10 +241,6 @@ def decode_row(key: bytes, value: bytes) -> msgspec.Struct | None:
     if key.startswith(CONNECTION_PREFIX):
         return _connections.decode(value)
     return None
-
-
-def _session_key(unit: Address, member: Address, number: int) -> bytes:
-    return SESSION_PREFIX + unit + member + number.to_bytes(_COUNTER_SIZE, "big")
 
 
 def _expiry_key(unit: Address, member: Address, session: Session) -> bytes:

@@ -10,9 +10,9 @@ from energy.parameters import EnergyParameters
 from energy.powerchain.records import (
     Session,
     StorageUnit,
-    add_session,
     drop_session,
     due_sessions,
+    move_session,
     put_session,
     put_unit,
     sessions_at,
@@ -53,11 +53,10 @@ def close(
     """
     expires_at_ms = ends_ms + 1  # what ends with the slot is still in it
     returns_at_ms = min(session.returns_at_ms, expires_at_ms + grace_ms)
-    drop_session(draft, unit, member, session)
     closed = msgspec.structs.replace(
         session, expires_at_ms=expires_at_ms, returns_at_ms=returns_at_ms
     )
-    add_session(draft, unit, member, closed)
+    move_session(draft, unit, member, session, closed)
     fields = (
         ("unit", unit),
         ("member", member),

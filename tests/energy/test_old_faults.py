@@ -239,9 +239,9 @@ def test_row_7_an_expired_session_blocks_nobody(plant: Planted) -> None:
         town.wait(2 * HOUR_MS)
         return town.do("B", OpenSession(U1, 3_000_000))
 
-    def old(rows: RowReader, unit: Address, member: Address) -> list[Session]:
+    def old(rows: RowReader, unit: Address, member: Address) -> tuple[Session, ...]:
         found = sessions_at(rows, unit, member)
-        return [msgspec.structs.replace(one, expires_at_ms=2**62) for one in found]
+        return tuple(msgspec.structs.replace(one, expires_at_ms=2**62) for one in found)
 
     assert story() is None
     plant(calls, "sessions_at", old)
