@@ -1,7 +1,8 @@
 """The `bank` contract: eEuro enters and leaves the ledger by the banker's hand.
 
 The banker mints to a member who paid, and burns what a member has locked for withdrawal when it
-is paid out. Nobody's money is touched that was not locked by its owner.
+is paid out. Nobody's money is touched that was not locked by its owner. Where nobody was voted
+banker, voters pay out by the community fund, and who locked money may take it back.
 """
 
 from typing import Final
@@ -10,6 +11,7 @@ import msgspec
 
 from energy.locked import Side, burn, lock, mint, unlock
 from energy.members import is_member
+from energy.parameters import parameters
 from tangle.accounts import Token
 from tangle.address import Address, AddressField
 from tangle.codec import Decoder, encode
@@ -39,7 +41,7 @@ class Burn(msgspec.Struct, frozen=True, array_like=True, tag="burn"):
 
 
 class Unlock(msgspec.Struct, frozen=True, array_like=True, tag="unlock"):
-    """The banker gives a withdrawal back."""
+    """The banker gives a withdrawal back; while there is none, its owner takes it back."""
 
     member: AddressField
     amount_ueur: Counter
@@ -108,11 +110,14 @@ def apply_bank(rows: RowReader, call: BankCall, context: Context) -> Changed | R
     """Decide one call of the `bank` contract.
 
     Returns:
-        The changed rows; or `NOT_ALLOWED` (not the banker), and what the act itself refuses.
+        The changed rows; or `NOT_ALLOWED` (not the banker; nor, while there is none, who takes
+        its own withdrawal back), and what the act itself refuses.
     """
     if isinstance(call, Lock):
         return _lock(rows, call.amount_ueur, context.address)
-    if context.address != banker(rows):
+    acts_for_all = banker(rows)
+    is_own = isinstance(call, Unlock) and acts_for_all is None and call.member == context.address
+    if context.address != acts_for_all and not is_own:
         return Reason.NOT_ALLOWED
     match call:
         case Mint():
@@ -165,7 +170,14 @@ def _unlock(rows: RowReader, member: Address, amount_ueur: int) -> Changed | Rea
 
 
 def _lock(rows: RowReader, amount_ueur: int, member: Address) -> Changed | Reason:
-    """Lock the issuer's money to be paid out; or `TOO_SMALL`, `INSUFFICIENT_EEURO`."""
+    """Lock the issuer's money to be paid out.
+
+    Returns:
+        The changed rows; or `NOT_ALLOWED` (there is neither a banker nor a community fund to pay
+        it out), `TOO_SMALL`, `INSUFFICIENT_EEURO`.
+    """
+    if banker(rows) is None and not parameters(rows).has_fund:
+        return Reason.NOT_ALLOWED
     if amount_ueur == 0:
         return Reason.TOO_SMALL
     draft = Draft(rows)

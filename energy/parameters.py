@@ -6,7 +6,18 @@ from typing import Final
 
 import msgspec
 
-from energy.units import DAY_MS, DURATION, HOUR_MS, MINUTE_MS, PPM, RATE, Unit, parse, render
+from energy.units import (
+    DAY_MS,
+    DURATION,
+    HOUR_MS,
+    MINUTE_MS,
+    PPM,
+    QUARTER_MS,
+    RATE,
+    Unit,
+    parse,
+    render,
+)
 from tangle.codec import Decoder, encode
 from tangle.errors import InvalidError
 from tangle.rows import RowReader
@@ -54,6 +65,11 @@ class EnergyParameters(msgspec.Struct, frozen=True, array_like=True):
         if self.report_grace_ms is None:
             return 2 * self.settlement_period_ms
         return self.report_grace_ms
+
+    def slot_end_ms(self, timestamp_ms: int) -> int:
+        """Return when the slot that is running then ends: what is metered in it is one sum."""
+        slot_ms = min(QUARTER_MS, self.settlement_period_ms)
+        return (timestamp_ms // slot_ms + 1) * slot_ms
 
     @property
     def has_bonus(self) -> bool:

@@ -21,7 +21,7 @@ from energy.locked import locked, total, total_energy_wh
 from energy.market.book import side_of_book
 from energy.members import voters
 from energy.parameters import parameters, render_parameter, value_of
-from energy.powerchain.records import StorageUnit, gap_of, session_at, unit_at
+from energy.powerchain.records import StorageUnit, gap_of, sessions_at, unit_at
 from energy.units import ENERGY, ENT, EUR, PRICE, RATE, render
 from tangle.accounts import Token, balance
 from tangle.address import Address, decode_address, encode_address
@@ -97,8 +97,8 @@ def _of_somebody(rows: RowReader, name: str, what: str, names: Names) -> Answer:
         return _OF_UNIT[what](_unit(rows, names, name), names)
     what, _, unit = what.partition(".")
     if what == "session" and unit:
-        session = session_at(rows, names.address(unit), names.address(name))
-        return NOTHING if session is None else render(session.amount_uent, ENT)
+        held = sessions_at(rows, names.address(unit), names.address(name))
+        return render(sum(one.amount_uent for one in held), ENT) if held else NOTHING
     if what == "bill" and unit.isascii() and unit.isdigit() and len(unit) <= len(str(MAX_NUMBER)):
         return issued_answer(rows, names.address(name), int(unit))
     raise InvalidError(f"query {f'{name}.{what}'!r}: there is no such key")

@@ -21,6 +21,9 @@ UENT_PER_WH: Final = 1_000
 """At par: one ENT is one kilowatt-hour."""
 
 MINUTE_MS: Final = 60_000
+QUARTER_MS: Final = 15 * MINUTE_MS
+"""A quarter of an hour: what meters count in."""
+
 HOUR_MS: Final = 60 * MINUTE_MS
 DAY_MS: Final = 24 * HOUR_MS
 

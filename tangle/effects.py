@@ -6,7 +6,7 @@ from typing import NewType
 
 from tangle.anchors import Rotation
 from tangle.errors import InvalidError
-from tangle.outcomes import Outcome
+from tangle.outcomes import Event, Outcome
 from tangle.transaction import TransactionId
 
 PeerId = NewType("PeerId", bytes)
@@ -54,6 +54,9 @@ class Confirmed:
     """Rows it changed: the new value, or `None` for a row that is gone."""
 
     state_root: bytes
+    ended: tuple[Event, ...] = ()
+    """What happened after its last operation."""
+
     rotation: Rotation | None = None
     """Proof of the coordinator keys that hold from the next index on, if it changed them. It can
     be made now alone, while the state is this one."""

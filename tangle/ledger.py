@@ -16,7 +16,7 @@ from tangle.address import address_of
 from tangle.contracts import Changed, Context, Contracts
 from tangle.genesis import Genesis, entry_points
 from tangle.merkle import merkle_root
-from tangle.outcomes import Applied, Ignored, NoValue, Outcome, Reason
+from tangle.outcomes import Applied, Event, Ignored, NoValue, Outcome, Reason
 from tangle.readings import apply_reading_batch
 from tangle.restored import Restored
 from tangle.rows import Draft, RowReader, Rows
@@ -44,6 +44,9 @@ class LedgerDiff:
     timestamp_ms: int
     outcomes: tuple[tuple[TransactionId, Outcome], ...]
     """In white-flag order."""
+
+    ended: tuple[Event, ...]
+    """What happened after the last operation, by contract: what ran out, what holds now."""
 
     changes: Mapping[bytes, bytes | None]
     trie: Trie
@@ -104,14 +107,18 @@ class Ledger:
             (one.tx_id, apply_transaction(draft, one, self._rules, Place(index, timestamp_ms, at)))
             for at, one in enumerate(ordered)
         )
+        ended: list[Event] = []
         for contract in self._rules.contracts.values():
             if contract.end_milestone is not None:
-                draft.put(contract.end_milestone(draft, index, timestamp_ms).changes)
+                changed = contract.end_milestone(draft, index, timestamp_ms)
+                draft.put(changed.changes)
+                ended += changed.events
         applied = [tx_id for tx_id, outcome in outcomes if isinstance(outcome, Applied)]
         return LedgerDiff(
             index,
             timestamp_ms,
             outcomes,
+            tuple(ended),
             draft.changes,
             self.trie.update(draft.changes),
             merkle_root([tx_id for tx_id, _ in outcomes]),

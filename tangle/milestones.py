@@ -152,6 +152,7 @@ class Judgement:
             diff.outcomes,
             diff.changes,
             diff.state_root,
+            diff.ended,
             _rotation(milestone, diff, rows),
         )
 

@@ -1,6 +1,7 @@
 """The commands `energy show`, `member show` and `vote list`: the community, as a node tells it."""
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Annotated, Final
 
 import typer
@@ -8,6 +9,7 @@ import typer
 from api.commands.access_files import NodeUrl, node_client
 from api.commands.operation_commands import AddressBook
 from api.http.energy_forms import (
+    ConnectionJson,
     CttTokenJson,
     EnergyJson,
     MemberJson,
@@ -82,7 +84,7 @@ def show_member(
         for session in found.sessions:
             put(f"session     {_session(session)}")
         for signed in found.connections:
-            put(f"connected   {signed.unit}, limit {render(signed.limit_uent, ENT)}")
+            put(f"connected   {_connection(signed)}")
         for order in found.orders:
             put(f"order       {order_line(order)}")
         if not found.orders_whole:
@@ -132,7 +134,21 @@ def _money(found: MemberJson) -> str:
 
 def _session(one: SessionJson) -> str:
     energy, amount = render(one.energy_wh, ENERGY), render(one.amount_uent, ENT)
-    return f"{one.unit}: {energy} for {amount}, rate {render(one.rate_ppm, RATE)}"
+    waits = "" if one.is_open else f", over; waits for reports until {_moment(one.returns_at_ms)}"
+    return f"{one.unit}: {energy} for {amount}, rate {render(one.rate_ppm, RATE)}{waits}"
+
+
+def _connection(one: ConnectionJson) -> str:
+    limit = render(one.limit_uent, ENT)
+    if one.falls_to_uent is None or one.falls_at_ms is None:
+        return f"{one.unit}, limit {limit}"
+    lower = render(one.falls_to_uent, ENT)
+    return f"{one.unit}, limit {limit}, from {_moment(one.falls_at_ms)} on {lower}"
+
+
+def _moment(timestamp_ms: int) -> str:
+    """Return ledger time as people write it, in whole seconds of UTC."""
+    return datetime.fromtimestamp(timestamp_ms // 1_000, UTC).isoformat()
 
 
 def _put_accounts(found: MemberJson) -> None:

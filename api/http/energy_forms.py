@@ -176,6 +176,9 @@ class SessionJson:
     returns_at_ms: int
     """Until then late reports find it."""
 
+    is_open: bool
+    """Whether energy drawn now is in it; if not, it waits for reports of what was drawn before."""
+
 
 @dataclass(frozen=True, slots=True)
 class ConnectionJson:
@@ -185,6 +188,12 @@ class ConnectionJson:
     edge: str
     limit_uent: int
     """Of free ENT, what may still be taken for over-consumption."""
+
+    falls_to_uent: int | None
+    """What it is at most once a lower one holds that was signed since."""
+
+    falls_at_ms: int | None
+    since_ms: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,11 +30,12 @@ from energy.locked import locked, total, total_energy_wh
 from energy.market.book import NEVER, Order, Side, depth, side_of_book
 from energy.members import voters
 from energy.parameters import RULES, parameters, render_parameter, value_of
+from energy.powerchain.limits import fallen
 from energy.powerchain.records import (
     StorageUnit,
     connection_at,
     gap_of,
-    session_at,
+    sessions_at,
     storage_units,
 )
 from energy.queries import Names
@@ -100,8 +101,8 @@ def member_json(state: LedgerState, address: Address) -> MemberJson:
         eeuro_ueur=balance(rows, Token.EEURO, address),
         eeuro_locked_ueur=locked(rows, Token.EEURO, address),
         withdrawal_ueur=withdrawal_ueur(rows, address),
-        sessions=list(_sessions(rows, address)),
-        connections=list(_connections(rows, address)),
+        sessions=list(_sessions(state, address)),
+        connections=list(_connections(state, address)),
         orders=[_order_json(one) for one in orders],
         orders_whole=is_whole,
         ctt_available_wh=held.available_wh,
@@ -178,10 +179,9 @@ def _order_json(order: Order) -> OrderJson:
     )
 
 
-def _sessions(rows: RowReader, member: Address) -> Iterator[SessionJson]:
-    for unit, _ in storage_units(rows):
-        held = session_at(rows, unit, member)
-        if held is not None:
+def _sessions(state: LedgerState, member: Address) -> Iterator[SessionJson]:
+    for unit, _ in storage_units(state.rows):
+        for held in sessions_at(state.rows, unit, member):
             yield SessionJson(
                 encode_address(unit),
                 held.energy_wh,
@@ -189,15 +189,23 @@ def _sessions(rows: RowReader, member: Address) -> Iterator[SessionJson]:
                 held.rate_ppm,
                 held.expires_at_ms,
                 held.returns_at_ms,
+                state.timestamp_ms < held.expires_at_ms,
             )
 
 
-def _connections(rows: RowReader, member: Address) -> Iterator[ConnectionJson]:
-    for unit, _ in storage_units(rows):
-        signed = connection_at(rows, unit, member)
-        if signed is not None:
-            edge = encode_address(Address(signed.edge))
-            yield ConnectionJson(encode_address(unit), edge, signed.limit_uent)
+def _connections(state: LedgerState, member: Address) -> Iterator[ConnectionJson]:
+    for unit, _ in storage_units(state.rows):
+        found = connection_at(state.rows, unit, member)
+        if found is not None:
+            signed = fallen(found, state.timestamp_ms)
+            yield ConnectionJson(
+                unit=encode_address(unit),
+                edge=encode_address(Address(signed.edge)),
+                limit_uent=signed.limit_uent,
+                falls_to_uent=None if signed.falls_at_ms is None else signed.falls_to_uent,
+                falls_at_ms=signed.falls_at_ms,
+                since_ms=signed.since_ms,
+            )
 
 
 def _token_json(rows: RowReader, number: int) -> CttTokenJson:

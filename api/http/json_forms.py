@@ -234,6 +234,9 @@ class MilestoneJson:
     applied: int
     no_value: int
     ignored: int
+    ended: list[EventJson]
+    """What happened after the last operation: what ran out, what holds from now on."""
+
     bytes: str
 
 

@@ -157,6 +157,8 @@ class MilestoneView:
 
     no_value: int
     ignored: int
+    ended: tuple[Event, ...]
+    """What happened after the last operation."""
 
 
 @dataclass(frozen=True, slots=True)

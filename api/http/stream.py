@@ -67,6 +67,8 @@ class MilestoneEvent(msgspec.Struct, frozen=True, tag_field="type", tag="milesto
     applied: int
     no_value: int
     ignored: int
+    ended: int
+    """How many things ran out or began to hold after the last operation: ask for the milestone."""
 
 
 class ExpiredEvent(msgspec.Struct, frozen=True, tag_field="type", tag="expired"):
@@ -255,4 +257,5 @@ def _confirmed(effect: Confirmed) -> Iterator[StreamEvent]:
         applied=counts[Applied],
         no_value=counts[NoValue],
         ignored=counts[Ignored],
+        ended=len(effect.ended),
     )

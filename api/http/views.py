@@ -163,6 +163,7 @@ def milestone_json(view: MilestoneView) -> MilestoneJson:
         applied=view.applied,
         no_value=view.no_value,
         ignored=view.ignored,
+        ended=[_event_json(event) for event in view.ended],
         bytes=view.data.hex(),
     )
 

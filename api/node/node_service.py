@@ -483,4 +483,5 @@ def _milestone(journal: Journal, index: int | None) -> MilestoneView | None:
         applied=outcomes.count(Applied),
         no_value=outcomes.count(NoValue),
         ignored=outcomes.count(Ignored),
+        ended=found.ended,
     )

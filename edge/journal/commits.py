@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from edge.journal.endings import write_ended
 from edge.journal.entries import Arrival, Batch, FormedBatch, TakenReading
 from edge.journal.records import encode_halted, encode_outcome
 from edge.journal.rotations import rotation_index, write_rotation
@@ -169,6 +170,7 @@ def _write_confirmed(connection: sqlite3.Connection, confirmed: Confirmed) -> No
     row = (confirmed.milestone_id, confirmed.timestamp_ms, confirmed.state_root)
     _insert(connection, "milestones", [(index, *row, len(confirmed.outcomes))])
     add_to_counter(connection, "milestones", 1)
+    write_ended(connection, index, confirmed.ended)
     if confirmed.rotation is not None:
         write_rotation(connection, index, confirmed.rotation)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from tangle.address import Address
 from tangle.effects import Confirmed, Halted
-from tangle.outcomes import Outcome
+from tangle.outcomes import Event, Outcome
 from tangle.transaction import TransactionId
 
 
@@ -110,6 +110,9 @@ class StoredMilestone:
     state_root: bytes
     referenced: int
     """How many transactions it references."""
+
+    ended: tuple[Event, ...] = ()
+    """What happened after the last operation."""
 
 
 @dataclass(frozen=True, slots=True)

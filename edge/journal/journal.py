@@ -6,6 +6,7 @@ not at all if it raises. The ledger's rows start from those of genesis, written 
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -13,6 +14,7 @@ from typing import Final, Self
 from edge.ground.spans import Spans
 from edge.journal import halts
 from edge.journal.commits import put_meta, set_counter, write_batch, write_genesis, write_start
+from edge.journal.endings import read_ended
 from edge.journal.entries import (
     AppliedBatch,
     Batch,
@@ -328,12 +330,13 @@ class Journal:
     def milestone(self, index: int) -> StoredMilestone | None:
         """Return applied milestone `index`, `None` for index 0 and for those not applied here."""
         found = self._storage.table("milestones", "WHERE milestone_index = ?", (index,))
-        return StoredMilestone(*found[0]) if found else None
+        ended = read_ended(self._storage, index)
+        return replace(StoredMilestone(*found[0]), ended=ended) if found else None
 
     def latest_milestone(self) -> StoredMilestone | None:
         """Return the last applied milestone, `None` before the first."""
         found = self._storage.table("milestones", "ORDER BY milestone_index DESC LIMIT 1")
-        return StoredMilestone(*found[0]) if found else None
+        return self.milestone(found[0][0]) if found else None
 
     def rotations(self, below: int) -> tuple[Rotation, ...]:
         """Return the changes of the coordinator keys by milestones before `below`, in order."""

@@ -4,6 +4,7 @@ import sqlite3
 from typing import Final
 
 from edge.journal.commits import set_counter, write_start
+from edge.journal.endings import forget_ended
 from edge.journal.rotations import forget_rotations
 from edge.journal.sums import verified
 from tangle.accounts import sequence_window
@@ -57,6 +58,7 @@ def write_leap(connection: sqlite3.Connection, start: Start, own: PublicKey) -> 
     connection.execute("DROP TABLE kept")
     connection.execute("DELETE FROM milestones")
     forget_rotations(connection)
+    forget_ended(connection, start.index)
     connection.executemany("DELETE FROM counters WHERE name = ?", [(name,) for name in _COUNTED])
     set_counter(connection, "transactions", len(kept))
     write_start(connection, start)

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterable
 
 from edge.journal.commits import add_to_counter
+from edge.journal.endings import forget_ended
 
 
 def delete_referenced(connection: sqlite3.Connection, through: int, most: int) -> int:
@@ -29,6 +30,7 @@ def delete_referenced(connection: sqlite3.Connection, through: int, most: int) -
             "DELETE FROM milestones WHERE milestone_index <= ?", (through,)
         ).rowcount
         add_to_counter(connection, "milestones", -milestones)
+        forget_ended(connection, through)
     add_to_counter(connection, "transactions", -bodies)
     return len(numbers)
 

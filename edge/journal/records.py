@@ -1,5 +1,6 @@
 """The spellings under which a journal keeps what is no transaction: outcomes and evidence."""
 
+from collections.abc import Iterable
 from typing import Annotated, Final
 
 import msgspec
@@ -87,6 +88,11 @@ class _OutcomeRecord(msgspec.Struct, frozen=True, array_like=True):
     outcome: StoredOutcome
 
 
+class _EventsRecord(msgspec.Struct, frozen=True, array_like=True):
+    events: tuple[StoredEvent, ...]
+
+
+_endings: Final = Decoder(_EventsRecord, "stored end of a milestone", MAX_OUTCOME_SIZE)
 _outcomes: Final = Decoder(_OutcomeRecord, "stored outcome", MAX_OUTCOME_SIZE)
 _reviews: Final = Decoder(StoredReview, "stored review", MAX_HALTED_SIZE)
 _halts: Final = Decoder(StoredHalted, "stored evidence", MAX_HALTED_SIZE)
@@ -107,6 +113,16 @@ def decode_outcome(data: bytes) -> Outcome:
             return NoValue()
         case StoredIgnored(reason):
             return Ignored(reason)
+
+
+def encode_events(events: Iterable[Event]) -> bytes:
+    """Return the canonical bytes of events that no operation brought about."""
+    return encode(_EventsRecord(tuple(_stored_event(event) for event in events)))
+
+
+def decode_events(data: bytes) -> tuple[Event, ...]:
+    """Parse what `encode_events` wrote. Raises `MalformedBytesError`."""
+    return tuple(_event(event) for event in _endings.decode(data).events)
 
 
 def encode_halted(halted: Halted) -> bytes:

@@ -105,7 +105,7 @@ class Homes:
             for one in self._settings.units
         }
         counted = {Address(one.device): one.counted for one in state.devices}
-        netted = net(period, self._homes(points), units, counted)
+        netted = net(period, self._homes(points, period.start_ms), units, counted)
         sequences = {device: found for device, (_, found) in read.items()}
         after = HomeState(period.end_ms, _progress(netted, sequences))
         days = member_days(netted.homes, period, days_in(period, self._settings.zone))
@@ -208,7 +208,7 @@ class Homes:
             points[device] = tuple(read.get(one, Series(one, ())) for one in reversed(chain))
         return points
 
-    def _homes(self, points: Mapping[Address, tuple[Series, ...]]) -> list[Home]:
+    def _homes(self, points: Mapping[Address, tuple[Series, ...]], start_ms: int) -> list[Home]:
         """Return the homes that the ledger knows, by owner and regime."""
         rows = self._core.ledger.rows
         units = [address for address, _ in storage_units(rows)]
@@ -223,7 +223,7 @@ class Homes:
             if device in self._settings.pv_meters:
                 production.setdefault(owner, []).append(point)
                 continue
-            regime = regime_of(rows, device, owner, units)
+            regime = regime_of(rows, device, owner, units, start_ms)
             by_home.setdefault((owner, regime), []).append(point)
         for owner in sorted({*production} - {owner for owner, _ in by_home}):
             by_home[owner, Grid()] = []

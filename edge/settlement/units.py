@@ -227,10 +227,10 @@ class Units:
         rows = self._core.ledger.rows
         unit = unit_at(rows, address)
         assert unit is not None, "looked up before"
-        sessions = {
-            member: SessionTerms(session.energy_wh, session.expires_at_ms)
-            for member, session in sessions_of(rows, address)
-        }
+        sessions: dict[Address, tuple[SessionTerms, ...]] = {}
+        for member, held in sessions_of(rows, address):
+            session = SessionTerms(held.energy_wh, held.expires_at_ms)
+            sessions[member] = (*sessions.get(member, ()), session)
         terms = UnitTerms(
             address,
             Address(unit.owner),

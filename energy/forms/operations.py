@@ -124,6 +124,7 @@ _REPORTED: Final = (
     _ENERGY,
     _REPORT,
     Field("interval_end", "interval_end_ms", moment, is_optional=True),
+    Field("unit", "unit", member, is_optional=True, role=METER),
 )
 
 FORMS: Final[Mapping[str, Form]] = {

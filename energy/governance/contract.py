@@ -103,11 +103,11 @@ def apply_governance(rows: RowReader, call: Vote, context: Context) -> Changed |
 def end_votes(rows: RowReader, _index: int, timestamp_ms: int) -> Changed:
     """Return the rows without the votes that have lapsed, and with the decided parameters."""
     draft = Draft(rows)
-    draft.put(
-        {vote_key(one.act): None for one in open_votes(rows) if _has_lapsed(one, timestamp_ms)}
-    )
-    take_effect(draft)
-    return Changed(draft.changes)
+    lapsed = [one for one in open_votes(rows) if _has_lapsed(one, timestamp_ms)]
+    draft.put({vote_key(one.act): None for one in lapsed})
+    events = [Event("governance.lapsed", (("act", act_name(one.act)),)) for one in lapsed]
+    events += take_effect(draft)
+    return Changed(draft.changes, tuple(events))
 
 
 def _vote_on(rows: RowReader, act: Act, context: Context) -> OpenVote | Reason:

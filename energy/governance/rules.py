@@ -28,8 +28,8 @@ from energy.parameters import (
     with_parameter,
 )
 from energy.powerchain.gap import Gap, rate_of
-from energy.powerchain.records import StorageUnit, gap_of, put_rate, unit_at
-from energy.powerchain.registry import add_unit, refused_registration, remove_unit
+from energy.powerchain.records import StorageUnit, gap_of, put_rate, put_unit, unit_at
+from energy.powerchain.registry import refused_registration, remove_unit
 from tangle.accounts import (
     COORDINATORS_KEY,
     CoordinatorKeys,
@@ -83,19 +83,21 @@ def carried_out(rows: RowReader, act: Act) -> Changed | Reason:
     return decided
 
 
-def take_effect(draft: Draft) -> None:
+def take_effect(draft: Draft) -> list[Event]:
     """Let the parameters that this milestone decided hold, and compute the rate anew."""
     pending = list(draft.scan(PENDING_PREFIX))
     if not pending:
-        return
-    changed = parameters(draft)
-    for key, value in pending:
-        name = key.removeprefix(PENDING_PREFIX).decode("ascii")
-        changed = with_parameter(changed, name, _pending.read(value).value)
+        return []
+    changed, events = parameters(draft), []
+    for key, row in pending:
+        name, value = key.removeprefix(PENDING_PREFIX).decode("ascii"), _pending.read(row).value
+        changed = with_parameter(changed, name, value)
         draft.put({key: None})
+        events.append(Event("governance.parameter_set", (("name", name), ("value", value))))
     draft.put({PARAMETERS_KEY: parameters_row(changed)})
     gap_uent = gap_of(draft).gap_uent
     put_rate(draft, Gap(gap_uent, rate_of(gap_uent, changed.cost_ppm)))
+    return events
 
 
 def _set_voter(rows: RowReader, act: AddVoter | RemoveVoter) -> Changed | Reason:
@@ -127,7 +129,7 @@ def _set_unit(rows: RowReader, act: RegisterUnit | RemoveUnit) -> Changed | Reas
     reason = refused_registration(rows, act.unit, unit)
     if reason is not None:
         return reason
-    add_unit(draft, act.unit, unit)
+    put_unit(draft, act.unit, unit)
     fields = (
         ("unit", act.unit),
         ("owner", act.owner),

@@ -102,10 +102,12 @@ def end_market(rows: RowReader, _index: int, timestamp_ms: int) -> Changed:
     """Return the book without the orders that are no more, their tokens free again."""
     moves: _Moves = defaultdict(int)
     changes: dict[bytes, bytes | None] = {}
+    events = []
     for order in expired_orders(rows, timestamp_ms):
         changes.update(without_order(order))
         _release(moves, order)
-    return Changed({**changes, **_moved(rows, moves)})
+        events.append(_order_event("market.expired", order))
+    return Changed({**changes, **_moved(rows, moves)}, tuple(events))
 
 
 def _post(rows: RowReader, side: Side, call: Sell | Buy, context: Context) -> Changed | Reason:

@@ -19,7 +19,8 @@ class Connect(msgspec.Struct, frozen=True, array_like=True, tag="connect"):
     """Address of the node that settles for the unit."""
 
     limit_uent: Counter = 0
-    """Of free ENT, what may be taken in all for energy drawn beyond sessions."""
+    """Of free ENT, what may be taken in all for energy drawn beyond sessions. A lower one than
+    before holds once no report of what was drawn until now can come any more."""
 
 
 class OpenSession(msgspec.Struct, frozen=True, array_like=True, tag="open_session"):
@@ -30,7 +31,7 @@ class OpenSession(msgspec.Struct, frozen=True, array_like=True, tag="open_sessio
 
 
 class CloseSession(msgspec.Struct, frozen=True, array_like=True, tag="close_session"):
-    """A member takes back what is left."""
+    """A member sets no energy aside any more; what is left returns after late reports."""
 
     unit: AddressField
 
@@ -48,6 +49,9 @@ class Produced(msgspec.Struct, frozen=True, array_like=True, tag="produced"):
     interval_end_ms: Counter | None = None
     """Ledger time at which it was over; by default the milestone's."""
 
+    unit: AddressField | None = None
+    """For which unit; by default the issuer itself. A delegated key names it."""
+
 
 class Consumed(msgspec.Struct, frozen=True, array_like=True, tag="consumed"):
     """A unit, or its delegated key, reports that a member drew energy from it."""
@@ -56,6 +60,7 @@ class Consumed(msgspec.Struct, frozen=True, array_like=True, tag="consumed"):
     energy_wh: Counter
     report: Counter | None = None
     interval_end_ms: Counter | None = None
+    unit: AddressField | None = None
 
 
 class Actual(msgspec.Struct, frozen=True, array_like=True, tag="actual"):

@@ -20,21 +20,21 @@ from energy.powerchain.calls import (
     decoder,
 )
 from energy.powerchain.gap import energy_for, opening_rate
+from energy.powerchain.limits import fallen, signed_anew
 from energy.powerchain.records import (
     Connection,
     Session,
     StorageUnit,
     add_session,
+    connection_at,
     gap_of,
     put_connection,
-    put_reporter,
     put_unit,
-    reported_unit,
-    session_at,
+    sessions_at,
     unit_at,
 )
 from energy.powerchain.reports import apply_actual, apply_consumed, apply_produced
-from energy.powerchain.sessions import end_due_sessions, end_session, with_free
+from energy.powerchain.sessions import MAX_SESSIONS, close, end_due_sessions, open_session_of
 from tangle.accounts import NO_ADDRESS, Token, identity
 from tangle.address import Address
 from tangle.contracts import Changed, Context, Contract
@@ -65,13 +65,25 @@ def apply_energy(rows: RowReader, call: EnergyCall, context: Context) -> Changed
 
 
 def _connect(rows: RowReader, call: Connect, context: Context) -> Changed | Reason:
-    """Join a unit; or `UNKNOWN_MEMBER` (the issuer, or the edge node named), `NOT_A_UNIT`."""
+    """Join a unit, or sign anew what was signed for it.
+
+    A higher limit holds at once. A lower one holds when nothing can come any more of what was
+    drawn until now: else a member could take its word back before the sum arrives.
+
+    Returns:
+        The changed rows; or `UNKNOWN_MEMBER` (the issuer, or the edge node named), `NOT_A_UNIT`.
+    """
     if not is_member(rows, context.address) or identity(rows, call.edge) is None:
         return Reason.UNKNOWN_MEMBER
     if unit_at(rows, call.unit) is None:
         return Reason.NOT_A_UNIT
-    draft = Draft(rows)
-    put_connection(draft, call.unit, context.address, Connection(call.edge, call.limit_uent))
+    draft, now_ms, rules = Draft(rows), context.timestamp_ms, parameters(rows)
+    old = connection_at(rows, call.unit, context.address)
+    signed = Connection(call.edge, call.limit_uent, 0, None, now_ms)
+    if old is not None:
+        falls_at_ms = rules.slot_end_ms(now_ms) + rules.grace_ms
+        signed = signed_anew(fallen(old, now_ms), signed, falls_at_ms)
+    put_connection(draft, call.unit, context.address, signed)
     event = Event(
         "energy.connected",
         (
@@ -79,6 +91,7 @@ def _connect(rows: RowReader, call: Connect, context: Context) -> Changed | Reas
             ("member", context.address),
             ("edge", call.edge),
             ("limit_uent", call.limit_uent),
+            ("from_ms", now_ms if signed.falls_at_ms is None else signed.falls_at_ms),
         ),
     )
     return Changed(draft.changes, (event,))
@@ -87,27 +100,26 @@ def _connect(rows: RowReader, call: Connect, context: Context) -> Changed | Reas
 def _open_session(rows: RowReader, call: OpenSession, context: Context) -> Changed | Reason:
     """Lock tokens and the energy they buy.
 
-    A session that has expired and only waits for late reports never stands in the way: it ends,
-    and the new one takes its place, also for those reports.
+    A session that has run out and only waits for late reports does not stand in the way, and
+    keeps what it holds for them.
 
     Returns:
-        The changed rows; or `UNKNOWN_MEMBER`, `NOT_A_UNIT`, `SESSION_EXISTS`, `TOO_SMALL` (less
-        than a watt-hour), `INSUFFICIENT_ENT`, `INSUFFICIENT_ENERGY`.
+        The changed rows; or `UNKNOWN_MEMBER`, `NOT_A_UNIT`, `SESSION_EXISTS` (one is open, or too
+        many wait), `TOO_SMALL` (less than a watt-hour), `INSUFFICIENT_ENT`,
+        `INSUFFICIENT_ENERGY`.
     """
     member, unit = context.address, unit_at(rows, call.unit)
     if not is_member(rows, member):
         return Reason.UNKNOWN_MEMBER
     if unit is None:
         return Reason.NOT_A_UNIT
+    others = sessions_at(rows, call.unit, member)
+    is_open = open_session_of(others, parameters(rows), context.timestamp_ms) is not None
+    if is_open or len(others) >= MAX_SESSIONS:
+        return Reason.SESSION_EXISTS
     draft = Draft(rows)
-    events = []
-    old = session_at(draft, call.unit, member)
-    if old is not None:
-        if context.timestamp_ms < old.expires_at_ms:
-            return Reason.SESSION_EXISTS
-        events.append(end_session(draft, call.unit, member, old, "replaced"))
-        unit = with_free(unit, old.energy_wh)
-    session = _new_session(draft, call.amount_uent, context.timestamp_ms)
+    number = others[-1].number + 1 if others else 0
+    session = _new_session(draft, call.amount_uent, context.timestamp_ms, number)
     reason = _lock_for(draft, unit, member, session)
     if reason is not None:
         return reason
@@ -122,10 +134,10 @@ def _open_session(rows: RowReader, call: OpenSession, context: Context) -> Chang
         ("rate_ppm", session.rate_ppm),
         ("expires_at_ms", session.expires_at_ms),
     )
-    return Changed(draft.changes, (*events, Event("energy.session_opened", fields)))
+    return Changed(draft.changes, (Event("energy.session_opened", fields),))
 
 
-def _new_session(rows: RowReader, amount_uent: int, timestamp_ms: int) -> Session:
+def _new_session(rows: RowReader, amount_uent: int, timestamp_ms: int, number: int) -> Session:
     rules = parameters(rows)
     rate_ppm = opening_rate(gap_of(rows), rules)
     expires_at_ms = timestamp_ms + rules.session_ms
@@ -135,6 +147,7 @@ def _new_session(rows: RowReader, amount_uent: int, timestamp_ms: int) -> Sessio
         rate_ppm,
         expires_at_ms,
         expires_at_ms + rules.grace_ms,
+        number,
     )
 
 
@@ -150,41 +163,37 @@ def _lock_for(draft: Draft, unit: StorageUnit, member: Address, session: Session
 
 
 def _close_session(rows: RowReader, call: CloseSession, context: Context) -> Changed | Reason:
-    """End the issuer's own session; or `NOT_A_UNIT`, `NO_SESSION`."""
-    unit = unit_at(rows, call.unit)
-    if unit is None:
+    """Let the issuer's own session run out; or `NOT_A_UNIT`, `NO_SESSION` (none is open)."""
+    if unit_at(rows, call.unit) is None:
         return Reason.NOT_A_UNIT
-    session = session_at(rows, call.unit, context.address)
+    member, rules = context.address, parameters(rows)
+    held = sessions_at(rows, call.unit, member)
+    session = open_session_of(held, rules, context.timestamp_ms)
     if session is None:
         return Reason.NO_SESSION
-    draft = Draft(rows)
-    event = end_session(draft, call.unit, context.address, session, "closed")
-    put_unit(draft, call.unit, with_free(unit, session.energy_wh))
+    draft, ends_ms = Draft(rows), rules.slot_end_ms(context.timestamp_ms)
+    event = close(draft, call.unit, member, session, ends_ms, rules.grace_ms)
     return Changed(draft.changes, (event,))
 
 
 def _delegate(rows: RowReader, call: Delegate, context: Context) -> Changed | Reason:
-    """Name who reports for the issuing unit.
+    """Name who reports for the issuing unit beside itself.
+
+    The key named is not asked, and need not be: a report says for which unit it is, so whoever
+    else names the same key takes nothing from it.
 
     Returns:
-        The changed rows; or `NOT_ALLOWED` (the issuer is no unit, or the key named is a unit or
-        reports for another), `SELF`.
+        The changed rows; or `NOT_ALLOWED` (the issuer is no unit, or no key has that address),
+        `SELF`.
     """
     unit = unit_at(rows, context.address)
     if unit is None:
         return Reason.NOT_ALLOWED
     if call.to == context.address:
         return Reason.SELF
-    if call.to is not None:
-        reports_for = reported_unit(rows, call.to)
-        is_taken = reports_for not in (call.to, context.address)
-        if is_taken or unit_at(rows, call.to) is not None or call.to == NO_ADDRESS:
-            return Reason.NOT_ALLOWED
+    if call.to == NO_ADDRESS:
+        return Reason.NOT_ALLOWED
     draft = Draft(rows)
-    if unit.reporter != NO_ADDRESS:
-        put_reporter(draft, unit.reporter, None)
-    if call.to is not None:
-        put_reporter(draft, call.to, context.address)
     reporter = NO_ADDRESS if call.to is None else call.to
     put_unit(draft, context.address, msgspec.structs.replace(unit, reporter=reporter))
     event = Event("energy.delegated", (("unit", context.address), ("to", reporter)))

@@ -1,4 +1,4 @@
-"""The rows of PowerChain: storage units, sessions, connections, reporters, and the rate."""
+"""The rows of PowerChain: storage units, sessions, connections, and the rate."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -20,11 +20,13 @@ UNIT_PREFIX: Final = b"energy/unit/"
 SESSION_PREFIX: Final = b"energy/session/"
 EXPIRY_PREFIX: Final = b"energy/expiry/"
 CONNECTION_PREFIX: Final = b"energy/connection/"
-REPORTER_PREFIX: Final = b"energy/reporter/"
 RATE_KEY: Final = b"energy/rate"
 
 _MAX_ROW_SIZE: Final = 1_024
-_TIME_SIZE: Final = 8
+_MAX_SESSIONS_SIZE: Final = 2**15
+"""Of `energy.powerchain.sessions.MAX_SESSIONS` with the longest integers there are."""
+
+_COUNTER_SIZE: Final = 8
 
 
 class StorageUnit(msgspec.Struct, frozen=True, array_like=True):
@@ -43,11 +45,15 @@ class StorageUnit(msgspec.Struct, frozen=True, array_like=True):
     """Which report numbers are used."""
 
     reporter: AddressField = NO_ADDRESS
-    """Who may report for it beside itself; `NO_ADDRESS` for nobody."""
+    """Who may report for it beside itself; `NO_ADDRESS` for nobody. It was never asked, and may be
+    named by many: so each of its reports says for which unit it is."""
 
 
 class Session(msgspec.Struct, frozen=True, array_like=True):
-    """Energy of one unit set aside for one member, and the tokens that pay for it."""
+    """Energy of one unit set aside for one member, and the tokens that pay for it.
+
+    Of a member's sessions at a unit only the newest may be open; those before it wait.
+    """
 
     energy_wh: Counter
     amount_uent: Counter
@@ -62,6 +68,16 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
     returns_at_ms: Counter
     """Ledger time from which what is left goes back: until then late reports find it."""
 
+    number: Counter = 0
+    """Among those of the member at the unit, in order of opening; so of expiry as well."""
+
+
+class Sessions(msgspec.Struct, frozen=True, array_like=True):
+    """All of one member at one unit: one row, so that a report looks for none."""
+
+    held: tuple[Session, ...]
+    """In order of opening; never empty."""
+
 
 class Connection(msgspec.Struct, frozen=True, array_like=True):
     """What a member signed for one unit."""
@@ -72,6 +88,15 @@ class Connection(msgspec.Struct, frozen=True, array_like=True):
     limit_uent: Counter
     """Of free ENT, what may still be taken for over-consumption at this unit."""
 
+    falls_to_uent: Counter
+    """What the limit is at most once it falls; without meaning while it does not."""
+
+    falls_at_ms: Counter | None
+    """Ledger time from which it is that; `None` if nothing lower was signed."""
+
+    since_ms: Counter
+    """Ledger time at which the member joined, kept when it signs anew."""
+
 
 class Rate(msgspec.Struct, frozen=True, array_like=True):
     """The cost rate of the moment. The row is gone when the gap is closed."""
@@ -79,20 +104,13 @@ class Rate(msgspec.Struct, frozen=True, array_like=True):
     rate_ppm: Counter
 
 
-class Reporter(msgspec.Struct, frozen=True, array_like=True):
-    """For which unit a delegated key reports."""
-
-    unit: AddressField
-
-
 class Due(msgspec.Struct, frozen=True, array_like=True):
     """Says nothing: the key says when what ends."""
 
 
 _units: Final = Decoder(StorageUnit, "storage unit row", _MAX_ROW_SIZE)
-_sessions: Final = Decoder(Session, "session row", _MAX_ROW_SIZE)
+_sessions: Final = Decoder(Sessions, "session row", _MAX_SESSIONS_SIZE)
 _connections: Final = Decoder(Connection, "connection row", _MAX_ROW_SIZE)
-_reporters: Final = Decoder(Reporter, "reporter row", _MAX_ROW_SIZE)
 _rates: Final = Decoder(Rate, "rate row", _MAX_ROW_SIZE)
 _DUE: Final = encode(Due())
 
@@ -114,56 +132,64 @@ def storage_units(rows: RowReader) -> Iterator[tuple[Address, StorageUnit]]:
         yield Address(key.removeprefix(UNIT_PREFIX)), _units.read(value)
 
 
-def reported_unit(rows: RowReader, reporter: Address) -> Address:
-    """Return for which unit `reporter` reports: by delegation, or itself."""
-    value = rows.get(REPORTER_PREFIX + reporter)
-    return reporter if value is None else Address(_reporters.read(value).unit)
-
-
-def put_reporter(draft: Draft, reporter: Address, unit: Address | None) -> None:
-    """Write for which unit a delegated key reports; `None` ends it."""
-    row = None if unit is None else encode(Reporter(unit))
-    draft.put({REPORTER_PREFIX + reporter: row})
-
-
-def session_at(rows: RowReader, unit: Address, member: Address) -> Session | None:
-    """Return the session of a member at a unit, or `None`."""
+def sessions_at(rows: RowReader, unit: Address, member: Address) -> tuple[Session, ...]:
+    """Return the sessions of a member at a unit, in order of opening."""
     value = rows.get(SESSION_PREFIX + unit + member)
-    return None if value is None else _sessions.read(value)
+    return () if value is None else _sessions.read(value).held
 
 
 def sessions_of(rows: RowReader, unit: Address) -> Iterator[tuple[Address, Session]]:
-    """Yield the sessions of a unit by member, in ascending order of address."""
+    """Yield the sessions of a unit, by member in ascending order of address, then as opened."""
     prefix = SESSION_PREFIX + unit
     for key, value in rows.scan(prefix):
-        yield Address(key.removeprefix(prefix)), _sessions.read(value)
+        for session in _sessions.read(value).held:
+            yield Address(key.removeprefix(prefix)), session
 
 
 def put_session(draft: Draft, unit: Address, member: Address, session: Session) -> None:
-    """Write a session that stays, opened before."""
-    draft.put({SESSION_PREFIX + unit + member: encode(session)})
+    """Write a session that stays, opened before; when it ends does not change."""
+    held = sessions_at(draft, unit, member)
+    stay = tuple(session if one.number == session.number else one for one in held)
+    draft.put({SESSION_PREFIX + unit + member: encode(Sessions(stay))})
 
 
 def add_session(draft: Draft, unit: Address, member: Address, session: Session) -> None:
-    """Write a new session, and when it ends."""
-    put_session(draft, unit, member, session)
-    draft.put({_expiry_key(unit, member, session): _DUE})
+    """Write a new session, of a number above all others, and when it ends."""
+    held = (*sessions_at(draft, unit, member), session)
+    row = encode(Sessions(held))
+    draft.put({SESSION_PREFIX + unit + member: row, _expiry_key(unit, member, session): _DUE})
+
+
+def move_session(
+    draft: Draft, unit: Address, member: Address, session: Session, moved: Session
+) -> None:
+    """Write a session that stays and ends at another time."""
+    put_session(draft, unit, member, moved)
+    draft.put({_expiry_key(unit, member, session): None})
+    draft.put({_expiry_key(unit, member, moved): _DUE})
 
 
 def drop_session(draft: Draft, unit: Address, member: Address, session: Session) -> None:
     """Delete a session, and its end."""
-    draft.put({SESSION_PREFIX + unit + member: None, _expiry_key(unit, member, session): None})
+    held = sessions_at(draft, unit, member)
+    others = tuple(one for one in held if one.number != session.number)
+    row = encode(Sessions(others)) if others else None
+    draft.put({SESSION_PREFIX + unit + member: row, _expiry_key(unit, member, session): None})
 
 
-def due_sessions(rows: RowReader, timestamp_ms: int) -> list[tuple[Address, Address]]:
-    """Return unit and member of the sessions that end by then, the earliest first."""
+def due_sessions(rows: RowReader, timestamp_ms: int) -> list[tuple[Address, Address, Session]]:
+    """Return unit, member and session of those that end by then, the earliest first."""
     due = []
     for key, _ in rows.scan(EXPIRY_PREFIX):
         rest = key.removeprefix(EXPIRY_PREFIX)
-        if int.from_bytes(rest[:_TIME_SIZE], "big") > timestamp_ms:
+        if int.from_bytes(rest[:_COUNTER_SIZE], "big") > timestamp_ms:
             break
-        pair = rest[_TIME_SIZE:]
-        due.append((Address(pair[:HASH_SIZE]), Address(pair[HASH_SIZE:])))
+        place = rest[_COUNTER_SIZE:]
+        unit, member = Address(place[:HASH_SIZE]), Address(place[HASH_SIZE : 2 * HASH_SIZE])
+        number = int.from_bytes(place[2 * HASH_SIZE :], "big")
+        found = [one for one in sessions_at(rows, unit, member) if one.number == number]
+        assert found, f"{member.hex()} has an end of session {number} without a session"
+        due.append((unit, member, found[0]))
     return due
 
 
@@ -214,10 +240,10 @@ def decode_row(key: bytes, value: bytes) -> msgspec.Struct | None:
         return _sessions.decode(value)
     if key.startswith(CONNECTION_PREFIX):
         return _connections.decode(value)
-    if key.startswith(REPORTER_PREFIX):
-        return _reporters.decode(value)
     return None
 
 
 def _expiry_key(unit: Address, member: Address, session: Session) -> bytes:
-    return EXPIRY_PREFIX + session.returns_at_ms.to_bytes(_TIME_SIZE, "big") + unit + member
+    returns_at = session.returns_at_ms.to_bytes(_COUNTER_SIZE, "big")
+    number = session.number.to_bytes(_COUNTER_SIZE, "big")
+    return EXPIRY_PREFIX + returns_at + unit + member + number

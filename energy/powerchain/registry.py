@@ -2,8 +2,6 @@
 
 from typing import Final
 
-import msgspec
-
 from energy.members import is_member
 from energy.parameters import parameters
 from energy.powerchain.gap import Gap, gone
@@ -12,16 +10,13 @@ from energy.powerchain.records import (
     connections_of,
     gap_of,
     put_connection,
-    put_reporter,
     put_unit,
-    reported_unit,
     sessions_of,
     unit_at,
 )
 from energy.powerchain.reports import book_actual
 from energy.powerchain.sessions import end_session, with_free
 from energy.units import PPM
-from tangle.accounts import NO_ADDRESS
 from tangle.address import Address
 from tangle.outcomes import Event, Reason
 from tangle.rows import Draft, RowReader
@@ -46,20 +41,6 @@ def refused_registration(rows: RowReader, address: Address, unit: StorageUnit) -
     return None if is_sound else Reason.OUT_OF_RANGE
 
 
-def add_unit(draft: Draft, address: Address, unit: StorageUnit) -> None:
-    """Write a new unit. Whatever other unit had named its key to report for it, has not any more.
-
-    It was never asked: else one unit could keep the next from ever reporting for itself.
-    """
-    other = reported_unit(draft, address)
-    if other != address:
-        held = unit_at(draft, other)
-        assert held is not None, f"{address.hex()} reports for {other.hex()}, which is no unit"
-        put_reporter(draft, address, None)
-        put_unit(draft, other, msgspec.structs.replace(held, reporter=NO_ADDRESS))
-    put_unit(draft, address, unit)
-
-
 def gap_without(rows: RowReader, address: Address) -> Gap:
     """Return the gap that removing a unit would leave: voters see it before they decide."""
     unit = unit_at(rows, address)
@@ -78,7 +59,5 @@ def remove_unit(draft: Draft, address: Address) -> list[Event]:
     unit, more = book_actual(draft, address, unit, 0)
     for member, _ in list(connections_of(draft, address)):
         put_connection(draft, address, member, None)
-    if unit.reporter != NO_ADDRESS:
-        put_reporter(draft, Address(unit.reporter), None)
     put_unit(draft, address, None)
     return [*events, *more]

@@ -17,7 +17,9 @@ from energy.powerchain.gap import (
     minted,
     opening_rate,
 )
+from energy.powerchain.limits import fallen
 from energy.powerchain.records import (
+    Session,
     StorageUnit,
     connection_at,
     gap_of,
@@ -25,8 +27,7 @@ from energy.powerchain.records import (
     put_rate,
     put_session,
     put_unit,
-    reported_unit,
-    session_at,
+    sessions_at,
     unit_at,
 )
 from energy.powerchain.sessions import end_session, lose
@@ -95,8 +96,10 @@ def apply_consumed(rows: RowReader, call: Consumed, context: Context) -> Changed
     draft, rules = Draft(rows), parameters(rows)
     drawing = _Drawing(address, call.member, rules, call.energy_wh, unit, gap_of(rows), ())
     rate_ppm = opening_rate(drawing.gap, rules)
-    drawing = _from_session(draft, drawing, context.timestamp_ms, _interval_end(call, context))
-    drawing = _over(draft, drawing, rate_ppm)
+    for session in sessions_at(rows, address, call.member):
+        if counts_for(session, context.timestamp_ms, _interval_end(call, context)):
+            drawing = _from_session(draft, drawing, session)
+    drawing = _over(draft, drawing, rate_ppm, context.timestamp_ms)
     put_unit(draft, address, drawing.unit)
     put_rate(draft, drawing.gap)
     fields = (("unit", address), ("member", call.member), ("energy_wh", call.energy_wh))
@@ -155,9 +158,9 @@ def _admitted(
         (no energy), `UNKNOWN_MEMBER`, `DUPLICATE_REPORT`, `OUT_OF_RANGE` (a report number too
         far ahead, or an interval that is not over).
     """
-    address = reported_unit(rows, context.address)
+    address = Address(context.address if call.unit is None else call.unit)
     unit = unit_at(rows, address)
-    if unit is None:
+    if unit is None or context.address not in (address, unit.reporter):
         return Reason.NOT_ALLOWED
     if call.energy_wh == 0:
         return Reason.TOO_SMALL
@@ -170,6 +173,11 @@ def _admitted(
     if isinstance(used, SequenceWindow):
         return address, msgspec.structs.replace(unit, reports=used)
     return Reason.DUPLICATE_REPORT if used is Reason.SEQUENCE_USED else Reason.OUT_OF_RANGE
+
+
+def counts_for(session: Session, timestamp_ms: int, interval_end_ms: int) -> bool:
+    """Return whether a report counts for a session: drawn before it expired, and not too late."""
+    return interval_end_ms < session.expires_at_ms and timestamp_ms < session.returns_at_ms
 
 
 def _interval_end(call: Produced | Consumed, context: Context) -> int:
@@ -189,20 +197,12 @@ class _Drawing:
     events: tuple[Event, ...]
 
 
-def _from_session(
-    draft: Draft, drawing: _Drawing, timestamp_ms: int, interval_end_ms: int
-) -> _Drawing:
-    """Debit the member's session, at the rate it was opened at; used up, it ends.
-
-    A report of what was drawn before the expiry still counts while the session waits for it.
-    """
+def _from_session(draft: Draft, drawing: _Drawing, session: Session) -> _Drawing:
+    """Debit a session of the member, at the rate it was opened at; used up, it ends."""
     address, member = drawing.address, drawing.member
-    session = session_at(draft, address, member)
-    if session is None or interval_end_ms >= session.expires_at_ms:
-        return drawing
-    if timestamp_ms >= session.returns_at_ms:
-        return drawing
     drawn_wh = min(session.energy_wh, drawing.left_wh)
+    if not drawn_wh:
+        return drawing
     part = burned_in_session(
         drawing.gap,
         drawn_wh,
@@ -224,7 +224,7 @@ def _from_session(
         ("burned_uent", part.amount_uent),
         ("cost_uent", part.cost_uent),
     )
-    events = [Event("energy.drawn", fields)]
+    events = [*drawing.events, Event("energy.drawn", fields)]
     if left.energy_wh:
         put_session(draft, address, member, left)
     else:
@@ -240,7 +240,7 @@ def _from_session(
     )
 
 
-def _over(draft: Draft, drawing: _Drawing, rate_ppm: int) -> _Drawing:
+def _over(draft: Draft, drawing: _Drawing, rate_ppm: int, timestamp_ms: int) -> _Drawing:
     """Book what the member drew beyond its session, as far as the unit holds it.
 
     Paid from the member's free ENT as far as its limit goes; the rest is gone without tokens.
@@ -249,12 +249,14 @@ def _over(draft: Draft, drawing: _Drawing, rate_ppm: int) -> _Drawing:
         draft: Of the operation.
         drawing: As the session left it.
         rate_ppm: In force before the report: it says how many whole Wh the limit buys.
+        timestamp_ms: Of the milestone: it says which limit holds.
     """
     over_wh = min(drawing.left_wh, drawing.unit.stored_wh)
     if not over_wh:
         return drawing
     address, member, rules = drawing.address, drawing.member, drawing.rules
-    connection = connection_at(draft, address, member)
+    signed = connection_at(draft, address, member)
+    connection = None if signed is None else fallen(signed, timestamp_ms)
     limit_uent = 0 if connection is None else connection.limit_uent
     budget_uent = min(limit_uent, balance(draft, Token.ENT, member))
     paid_wh = min(over_wh, energy_for(budget_uent, rate_ppm))

@@ -1,16 +1,21 @@
 """Sessions: how one ends, and how a unit loses energy that sessions hold."""
 
+from collections.abc import Sequence
+from typing import Final
+
 import msgspec
 
 from energy.locked import change_energy, unlock
+from energy.parameters import EnergyParameters
 from energy.powerchain.records import (
     Session,
     StorageUnit,
     drop_session,
     due_sessions,
+    move_session,
     put_session,
     put_unit,
-    session_at,
+    sessions_at,
     sessions_of,
     unit_at,
 )
@@ -20,6 +25,47 @@ from tangle.address import Address
 from tangle.contracts import Changed
 from tangle.outcomes import Event
 from tangle.rows import Draft, RowReader
+
+MAX_SESSIONS: Final = 256
+"""Of one member at one unit, open and waiting together: each is a row that a loss looks at. Two
+days of report grace and a session every quarter of an hour stay below."""
+
+
+def open_session_of(
+    sessions: Sequence[Session], rules: EnergyParameters, timestamp_ms: int
+) -> Session | None:
+    """Return which of a member's sessions at a unit is open; `None` if all have run out.
+
+    One that ends with the slot that is running has run out: nothing but that slot is still in it.
+    """
+    newest = sessions[-1] if sessions else None
+    ends_ms = rules.slot_end_ms(timestamp_ms) + 1
+    return None if newest is None or newest.expires_at_ms <= ends_ms else newest
+
+
+def close(
+    draft: Draft, unit: Address, member: Address, session: Session, ends_ms: int, grace_ms: int
+) -> Event:
+    """Let a session expire with the slot that is running, and wait for its reports as all do.
+
+    If its tokens returned now, the sum of what was drawn until now would find none, and all
+    members would pay for it.
+    """
+    expires_at_ms = ends_ms + 1  # what ends with the slot is still in it
+    returns_at_ms = min(session.returns_at_ms, expires_at_ms + grace_ms)
+    closed = msgspec.structs.replace(
+        session, expires_at_ms=expires_at_ms, returns_at_ms=returns_at_ms
+    )
+    move_session(draft, unit, member, session, closed)
+    fields = (
+        ("unit", unit),
+        ("member", member),
+        ("amount_uent", closed.amount_uent),
+        ("energy_wh", closed.energy_wh),
+        ("expires_at_ms", expires_at_ms),
+        ("returns_at_ms", returns_at_ms),
+    )
+    return Event("energy.session_closed", fields)
 
 
 def with_free(unit: StorageUnit, energy_wh: int) -> StorageUnit:
@@ -35,7 +81,7 @@ def end_session(draft: Draft, unit: Address, member: Address, session: Session, 
         unit: Where it was.
         member: Whose it was.
         session: As it is at its end.
-        why: `closed`, `used`, `expired`, `replaced`, `lost` or `removed`.
+        why: `used`, `expired` (closed or not), `lost` or `removed`.
     """
     if session.amount_uent:
         unlock(draft, Token.ENT, member, session.amount_uent)
@@ -56,11 +102,9 @@ def end_due_sessions(rows: RowReader, _index: int, timestamp_ms: int) -> Changed
     """Return tokens and energy of the sessions whose time for late reports is over."""
     draft = Draft(rows)
     events = []
-    for unit_address, member in due_sessions(rows, timestamp_ms):
+    for unit_address, member, session in due_sessions(rows, timestamp_ms):
         unit = unit_at(draft, unit_address)
-        session = session_at(draft, unit_address, member)
         assert unit is not None, f"a session at {unit_address.hex()}, which is no unit"
-        assert session is not None, f"{member.hex()} has an end of a session without a session"
         events.append(end_session(draft, unit_address, member, session, "expired"))
         put_unit(draft, unit_address, with_free(unit, session.energy_wh))
     return Changed(draft.changes, tuple(events))
@@ -83,7 +127,7 @@ def lose(
         unit_address: Whose sessions they are.
         unit: As it is before.
         lost_wh: At most what it stores.
-        first: Whose session, a run-out one, is taken before those of others: who drew it.
+        first: Whose sessions, run-out ones, are taken before those of others: who drew it.
 
     Returns:
         The unit afterwards, and what became of sessions.
@@ -91,8 +135,9 @@ def lose(
     from_free_wh = min(unit.free_wh, lost_wh)
     left_wh = lost_wh - from_free_wh
     events: list[Event] = []
-    own = None if first is None or not left_wh else session_at(draft, unit_address, first)
-    if first is not None and own is not None:
+    own_sessions = sessions_at(draft, unit_address, first) if first and left_wh else ()
+    for own in own_sessions:
+        assert first is not None, "sessions of nobody"
         own_wh = min(own.energy_wh, left_wh)
         events += _shrink(draft, unit_address, first, own, own_wh)
         left_wh -= own_wh

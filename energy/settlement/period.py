@@ -117,7 +117,9 @@ class _Sharing:
     def __init__(self, terms: UnitTerms) -> None:
         self._terms = terms
         self._level = Level.of(terms)
-        self._left_wh = {member: one.energy_wh for member, one in terms.sessions.items()}
+        self._left_wh = {
+            member: [one.energy_wh for one in held] for member, held in terms.sessions.items()
+        }
 
     def slot(
         self, span: tuple[int, int], own: SlotEnergy, needs: Sequence[tuple[Address, SlotEnergy]]
@@ -139,8 +141,7 @@ class _Sharing:
         drawn = [(member, flow.session_wh + flow.over_wh) for member, flow in pairs]
         drawn.append((owner, shared.unclaimed_wh))
         for member, wh in drawn:
-            if self._is_open(member, span[1]):
-                self._left_wh[member] = max(0, self._left_wh[member] - wh)
+            self._draw(member, span[1], wh)
         members_wh = charge_wh - shared.spare_charge_wh
         return (
             UnitSlot(
@@ -149,7 +150,7 @@ class _Sharing:
                     *((member, flow.charge_wh) for member, flow in pairs),
                     (owner, shared.spare_charge_wh),
                 ),
-                tuple((member, wh, self._is_open(member, span[1])) for member, wh in drawn),
+                tuple((member, wh, self._open(member, span[1])) for member, wh in drawn),
             ),
             UnitBalance(
                 span[0],
@@ -164,9 +165,17 @@ class _Sharing:
             shared.flows,
         )
 
-    def _is_open(self, member: Address, end_ms: int) -> bool:
-        session = self._terms.sessions.get(member)
-        return session is not None and end_ms < session.expires_at_ms
+    def _open(self, member: Address, end_ms: int) -> tuple[int, ...]:
+        """Return for which sessions of a member a slot counts."""
+        held = self._terms.sessions.get(member, ())
+        return tuple(at for at, one in enumerate(held) if end_ms < one.expires_at_ms)
 
     def _cap_wh(self, member: Address, end_ms: int) -> int:
-        return self._left_wh[member] if self._is_open(member, end_ms) else 0
+        return sum(self._left_wh[member][at] for at in self._open(member, end_ms))
+
+    def _draw(self, member: Address, end_ms: int, energy_wh: int) -> None:
+        """Debit sessions as the ledger will: those opened first before the others."""
+        for at in self._open(member, end_ms):
+            drawn_wh = min(energy_wh, self._left_wh[member][at])
+            self._left_wh[member][at] -= drawn_wh
+            energy_wh -= drawn_wh

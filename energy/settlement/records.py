@@ -44,8 +44,8 @@ class UnitTerms:
     capacity_wh: int
     efficiency_ppm: int
     stored_wh: int
-    sessions: Mapping[Address, SessionTerms]
-    """By member."""
+    sessions: Mapping[Address, tuple[SessionTerms, ...]]
+    """By member: those that wait for reports as well, in order of opening."""
 
     held_wh: int | None = None
     """What it says it really holds at the end of the period, if it says so."""
@@ -168,9 +168,9 @@ def call_of(report: Report) -> EnergyCall:
     member, wh = report.member, report.energy_wh
     match report.kind:
         case "produced":
-            return Produced(member, wh, report.number, report.interval_end_ms)
+            return Produced(member, wh, report.number, report.interval_end_ms, report.unit)
         case "consumed":
-            return Consumed(member, wh, report.number, report.interval_end_ms)
+            return Consumed(member, wh, report.number, report.interval_end_ms, report.unit)
         case "actual":
             return Actual(wh)
         case _:

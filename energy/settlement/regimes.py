@@ -27,7 +27,9 @@ class Grid(msgspec.Struct, frozen=True, array_like=True, tag="grid"):
 Regime = Storage | Ctt | Grid
 
 
-def regime_of(rows: RowReader, meter: Address, owner: Address, units: Iterable[Address]) -> Regime:
+def regime_of(
+    rows: RowReader, meter: Address, owner: Address, units: Iterable[Address], start_ms: int
+) -> Regime:
     """Return the regime of one metering point, as the ledger says.
 
     Args:
@@ -35,14 +37,21 @@ def regime_of(rows: RowReader, meter: Address, owner: Address, units: Iterable[A
         meter: The point's newest device.
         owner: Whose it is.
         units: Those that the ledger has.
+        start_ms: When the period began that is settled.
 
     Returns:
-        `ctt` for a meter confirmed for energy accounts; else the unit its owner is connected to,
-        of several the one with the lowest address; else the grid.
+        `ctt` for a meter confirmed for energy accounts; else the unit that its owner joined; else
+        the grid. Of several units the one joined last before the period began: who joins another
+        within it does not take along what was drawn already.
     """
     if ctt_meter(rows, meter) is not None:
         return Ctt()
-    for unit in sorted(units):
-        if connection_at(rows, unit, owner) is not None:
-            return Storage(unit)
-    return Grid()
+    joined = [
+        (signed.since_ms, unit)
+        for unit in sorted(units)
+        if (signed := connection_at(rows, unit, owner)) is not None
+    ]
+    if not joined:
+        return Grid()
+    before = [one for one in joined if one[0] <= start_ms]
+    return Storage(max(before)[1] if before else min(joined)[1])

@@ -22,14 +22,15 @@ class UnitSlot:
     charged: tuple[tuple[Address, int], ...]
     """Wh by member, the owner's own charge from the grid included."""
 
-    drawn: tuple[tuple[Address, int, bool], ...]
-    """Wh by member, and whether the slot is before its session expires."""
+    drawn: tuple[tuple[Address, int, tuple[int, ...]], ...]
+    """Wh by member, and for which of its sessions the slot counts. A sum holds no others: the
+    ledger sees of it when it ended, and by that for which sessions it is."""
 
 
 @dataclass(slots=True)
 class _Round:
     charged: dict[Address, tuple[int, int]] = field(default_factory=dict)
-    drawn: dict[tuple[Address, bool], tuple[int, int]] = field(default_factory=dict)
+    drawn: dict[tuple[Address, tuple[int, ...]], tuple[int, int]] = field(default_factory=dict)
     """Wh and the end of the last slot that added to them."""
 
 
@@ -95,18 +96,22 @@ def _add(one: _Round, slot: UnitSlot) -> None:
     for member, wh in slot.charged:
         if wh:
             one.charged[member] = (one.charged.get(member, (0, 0))[0] + wh, slot.end_ms)
-    for member, wh, is_before in slot.drawn:
+    for member, wh, sessions in slot.drawn:
         if wh:
-            key = (member, is_before)
+            key = (member, sessions)
             one.drawn[key] = (one.drawn.get(key, (0, 0))[0] + wh, slot.end_ms)
 
 
 def _report(reports: list[Report], unit: Address, stage: int, one: _Round, number: int) -> None:
-    """Add the reports of one round, by member; those before an expiry before those after it."""
+    """Add the reports of one round, by member; those before an expiry before those after it.
+
+    They are so in whatever order the ledger applies them: each session is debited by sums that
+    ended before it expired, the one opened first before the others.
+    """
     sums: list[tuple[int, Literal["produced", "consumed"], Address, tuple[int, int]]] = [
         (stage, "produced", member, one.charged[member]) for member in sorted(one.charged)
     ]
-    for member, is_before in sorted(one.drawn, key=lambda key: (key[0], not key[1])):
-        sums.append((stage + 1, "consumed", member, one.drawn[member, is_before]))
+    drawn = sorted(one.drawn, key=lambda key: (key[0], one.drawn[key][1]))
+    sums += [(stage + 1, "consumed", key[0], one.drawn[key]) for key in drawn]
     for at, kind, member, (wh, end_ms) in sums:
         reports.append(Report(unit, at, kind, member, wh, end_ms, number + len(reports)))

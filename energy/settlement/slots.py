@@ -8,9 +8,9 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Final
 
-from energy.units import MINUTE_MS
+from energy.units import QUARTER_MS
 
-SLOT_MS: Final = 15 * MINUTE_MS
+SLOT_MS: Final = QUARTER_MS
 """In which netting and sharing happen, unless the settlement period is shorter."""
 
 

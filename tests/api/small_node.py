@@ -146,9 +146,9 @@ class SmallNode:
         for effect in effects:
             self.told(effect)
 
-    def confirm(self) -> TransactionId:
-        """Issue the next milestone over all tips."""
-        self.clock_ms += 2_000
+    def confirm(self, after_ms: int = 2_000) -> TransactionId:
+        """Issue the next milestone over all tips, so much later."""
+        self.clock_ms += after_ms
         core = self.core
         parents = {core.confirmed_id, *sorted(core.graph.tips)[:7]}
         if len(parents) < 2:

@@ -140,6 +140,7 @@ def test_a_member_is_shown_with_all_that_is_bound(town: TownNode, app: FastAPI) 
         "amount_uent": 2_000_000,
         "rate_ppm": 0,
         "expires_at_ms": town.clock_ms - 4_000 + 7_200_000,
+        "is_open": True,
     }
     (open_order,) = shown.pop("orders")
     assert open_order == {
@@ -162,7 +163,16 @@ def test_a_member_is_shown_with_all_that_is_bound(town: TownNode, app: FastAPI) 
         "eeuro_ueur": 42_000_000,
         "eeuro_locked_ueur": 8_000_000,
         "withdrawal_ueur": 5_000_000,
-        "connections": [{"unit": TEXT["U"], "edge": TEXT["E"], "limit_uent": 3_000_000}],
+        "connections": [
+            {
+                "unit": TEXT["U"],
+                "edge": TEXT["E"],
+                "limit_uent": 3_000_000,
+                "falls_to_uent": None,
+                "falls_at_ms": None,
+                "since_ms": town.clock_ms - 6_000,
+            }
+        ],
         "orders_whole": True,
         "ctt_available_wh": 0,
         "ctt_limit_w": None,

@@ -29,7 +29,7 @@ from tangle.effects import (
     Requested,
 )
 from tangle.errors import MalformedBytesError, QueueFullError
-from tangle.outcomes import Applied, Ignored, NoValue, Reason
+from tangle.outcomes import Applied, Event, Ignored, NoValue, Reason
 from tangle.transaction import Data, Operation, Payload, ReadingBatch, TransactionId, decode
 from tests.api.small_node import ALICE, SmallNode
 
@@ -121,7 +121,8 @@ def test_an_attached_transaction_is_told_without_its_bytes(node: SmallNode) -> N
 
 def test_a_milestone_is_told_after_what_it_decided() -> None:
     outcomes = ((ONE, Applied()), (TWO, NoValue()), (THREE, Ignored(Reason.SELF)))
-    effect = Confirmed(4, TransactionId(b"m" * 32), 9, outcomes, {}, b"r" * 32)
+    ended = (Event("governance.lapsed", (("act", "add_voter"),)),)
+    effect = Confirmed(4, TransactionId(b"m" * 32), 9, outcomes, {}, b"r" * 32, ended)
 
     told = list(events_of(effect, at_ms=5))
 
@@ -129,7 +130,7 @@ def test_a_milestone_is_told_after_what_it_decided() -> None:
         ConfirmedEvent(ONE.hex(), "applied", None, 4),
         ConfirmedEvent(TWO.hex(), "no-value", None, 4),
         ConfirmedEvent(THREE.hex(), "ignored", "SELF", 4),
-        MilestoneEvent(4, "6d" * 32, 9, "72" * 32, applied=1, no_value=1, ignored=1),
+        MilestoneEvent(4, "6d" * 32, 9, "72" * 32, applied=1, no_value=1, ignored=1, ended=1),
     ]
 
 

@@ -9,7 +9,7 @@ from tangle.codec import encode
 from tangle.effects import Confirmed
 from tangle.genesis import Allocation, Genesis, Parameters, entry_points, network_id
 from tangle.keys import SigningKey
-from tangle.outcomes import NoValue, Outcome
+from tangle.outcomes import Event, NoValue, Outcome
 from tangle.transaction import (
     VERSION,
     Data,
@@ -71,6 +71,7 @@ def confirmed(
     *references: Arrival,
     outcome: Outcome | None = None,
     changes: dict[bytes, bytes | None] | None = None,
+    ended: tuple[Event, ...] = (),
 ) -> Confirmed:
     """Return the effect of milestone `index`, with one outcome for all it references."""
     return Confirmed(
@@ -80,6 +81,7 @@ def confirmed(
         tuple((each.tx_id, outcome or NoValue()) for each in references),
         changes or {},
         index.to_bytes(32, "big"),
+        ended,
     )
 
 

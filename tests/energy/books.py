@@ -1,7 +1,7 @@
 """The books of an energy community, counted anew from the rows of its ledger."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from energy import bank
 from energy.ctt.rows import (
@@ -16,8 +16,9 @@ from energy.ctt.rows import (
 )
 from energy.locked import ENERGY, MAX_ENERGY_WH
 from energy.market.book import Order, Side, expiry_key, find_order, locked_by, side_of_book
-from energy.powerchain.records import gap_of, reported_unit, sessions_of, storage_units
-from tangle.accounts import NO_ADDRESS, Token, amount_at, total_key
+from energy.powerchain.records import Session, gap_of, sessions_at, sessions_of, storage_units
+from energy.powerchain.sessions import MAX_SESSIONS
+from tangle.accounts import Token, amount_at, total_key
 from tangle.address import Address
 from tangle.ledger import Ledger
 from tangle.transaction import (
@@ -74,15 +75,19 @@ def check_energy(ledger: Ledger, now_ms: int) -> None:
         assert all(one.energy_wh > 0 for one in held)
         assert all(one.amount_uent >= 1_000 * one.energy_wh for one in held)
         assert all(one.returns_at_ms > now_ms for one in held)
-        if unit.reporter != NO_ADDRESS:
-            assert reported_unit(ledger.rows, Address(unit.reporter)) == address
-        assert reported_unit(ledger.rows, address) == address, "a unit reports for another"
-    reporters = sum(unit.reporter != NO_ADDRESS for unit in units.values())
-    assert len(list(ledger.rows.walk(b"energy/reporter/"))) == reporters
-    assert len(list(ledger.rows.walk(b"energy/session/"))) == sessions
+        assert unit.reporter != address
+        for member in {member for member, _ in sessions_of(ledger.rows, address)}:
+            check_sessions(sessions_at(ledger.rows, address, member))
     assert len(list(ledger.rows.walk(b"energy/expiry/"))) == sessions
     gap = gap_of(ledger.rows)
     assert (gap.rate_ppm == 0) == (gap.gap_uent == 0)
+
+
+def check_sessions(held: Sequence[Session]) -> None:
+    """Of one member at one unit: numbered in order of opening, all but the newest are over."""
+    numbers = [one.number for one in held]
+    assert numbers == sorted(set(numbers))
+    assert len(held) <= MAX_SESSIONS
 
 
 def check_book(ledger: Ledger, now_ms: int) -> None:

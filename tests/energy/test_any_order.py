@@ -38,8 +38,9 @@ from energy.powerchain.calls import (
     Produced,
 )
 from energy.powerchain.gap import Gap
-from energy.powerchain.records import gap_of, sessions_of, storage_units
+from energy.powerchain.records import gap_of, sessions_at, sessions_of, storage_units
 from energy.transfer import Transfer, TransferEeuro, TransferEnt
+from energy.units import QUARTER_MS
 from tangle.accounts import Token, balance
 from tangle.address import Address
 from tests.energy.town import DEVICES, HOUR_MS, MEMBERS, WHO, Town
@@ -83,6 +84,9 @@ class AnyOrder(RuleBasedStateMachine):
             self.count(event.name, dict(event.fields))
         if refused is not None:
             assert self.held() == held, "a refusal changed something"
+        elif isinstance(call, OpenSession | CloseSession | Connect):
+            mine = (WHO[by], Token.ENT)
+            assert self.held()[mine][1] >= held[mine][1], "took out what late reports may need"
         elif isinstance(call, Produced | Consumed | OpenSession | CloseSession | Transfer):
             fields = [dict(one.fields) for one in self.town.events]
             if not any(one.get("unpaid_wh", 0) for one in fields):
@@ -126,7 +130,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(by=st.sampled_from(("U1", "U2", "R1", "B")), member=PEOPLE, energy_wh=CHARGED_WH)
     def produced(self, by: str, member: Address, energy_wh: int) -> None:
-        self.act(by, Produced(member, energy_wh))
+        self.act(by, Produced(member, energy_wh, unit=None if by != "R1" else WHO["U1"]))
 
     @rule(
         by=st.sampled_from(("U1", "U1", "U2", "R1", "B")),
@@ -139,7 +143,8 @@ class AnyOrder(RuleBasedStateMachine):
         self, by: str, member: Address, energy_wh: int, ago_ms: int | None, report: int | None
     ) -> None:
         ended_ms = None if ago_ms is None else self.town.now_ms - ago_ms
-        self.act(by, Consumed(member, energy_wh, report, ended_ms))
+        unit = None if by != "R1" else WHO["U1"]
+        self.act(by, Consumed(member, energy_wh, report, ended_ms, unit))
 
     @rule(by=ISSUERS, energy_wh=ENERGY_WH)
     def actual(self, by: str, energy_wh: int) -> None:
@@ -241,11 +246,14 @@ class AnyOrder(RuleBasedStateMachine):
             in_sessions_wh = sum(session.energy_wh for session in sessions)
             assert 0 <= unit.free_wh == unit.stored_wh - in_sessions_wh
             assert unit.stored_wh <= unit.capacity_wh
+            for member in {member for member, _ in sessions_of(rows, address)}:
+                *waiting, _ = sessions_at(rows, address, member)
+                soon_ms = self.town.now_ms + QUARTER_MS
+                assert all(one.expires_at_ms <= soon_ms + 1 for one in waiting), "two are open"
             for session in sessions:
                 assert session.energy_wh > 0
                 assert session.amount_uent >= 1_000 * session.energy_wh
                 assert session.returns_at_ms > self.town.now_ms
-        assert len(list(rows.scan(b"energy/session/"))) == count
         assert len(list(rows.scan(b"energy/expiry/"))) == count
 
     @invariant()

@@ -31,7 +31,7 @@ from energy.governance.acts import RegisterUnit, RemoveUnit
 from energy.market.book import BUY_PREFIX, SELL_PREFIX, Order
 from energy.market.contract import Buy, Sell, market_operation
 from energy.powerchain.calls import Actual, Consumed, OpenSession, Produced
-from energy.powerchain.records import SESSION_PREFIX, UNIT_PREFIX, Session, StorageUnit
+from energy.powerchain.records import SESSION_PREFIX, UNIT_PREFIX, Sessions, StorageUnit
 from tangle.accounts import Balance, Token, balance_key, locked_key, total_key
 from tangle.codec import encode
 from tangle.contracts import Changed
@@ -137,14 +137,14 @@ def test_an_empty_ledger_adds_up() -> None:
 
 def _session(town: Busy) -> dict[bytes, bytes | None]:
     ((key, value),) = town.rows.scan(SESSION_PREFIX)
-    session = msgspec.msgpack.decode(value, type=Session)
-    return {key: encode(replace(session, amount_uent=session.amount_uent - 1))}
+    (session,) = msgspec.msgpack.decode(value, type=Sessions).held
+    return {key: encode(Sessions((replace(session, amount_uent=session.amount_uent - 1),)))}
 
 
 def _session_energy(town: Busy) -> dict[bytes, bytes | None]:
     ((key, value),) = town.rows.scan(SESSION_PREFIX)
-    session = msgspec.msgpack.decode(value, type=Session)
-    return {key: encode(replace(session, energy_wh=session.energy_wh + 1))}
+    (session,) = msgspec.msgpack.decode(value, type=Sessions).held
+    return {key: encode(Sessions((replace(session, energy_wh=session.energy_wh + 1),)))}
 
 
 def _unit(town: Busy) -> dict[bytes, bytes | None]:

@@ -3,7 +3,8 @@
 import pytest
 
 from energy.bank import CONTRACT, BankCall, Burn, Lock, Mint, Unlock, decode_row, withdrawal_ueur
-from energy.governance.acts import SetBanker
+from energy.governance.acts import FundBurn, FundMint, SetBanker, SetParameter
+from energy.parameters import EnergyParameters
 from tangle.codec import encode
 from tangle.errors import MalformedBytesError
 from tangle.outcomes import Reason
@@ -65,6 +66,44 @@ def test_it_is_refused_and_changes_nothing(by: str, call: BankCall, reason: Reas
 
 def test_without_a_banker_nobody_mints() -> None:
     assert Town().do("A", Mint(B, EUR)) is Reason.NOT_ALLOWED
+
+
+def test_nobody_locks_money_that_nobody_can_pay_out() -> None:
+    town = Town(parameters=EnergyParameters(community_fund=0))
+    assert town.do("B", Lock(EUR)) is Reason.NOT_ALLOWED
+
+    town.all("A", SetParameter("community_fund", 1), FundMint(B, 2 * EUR))
+    town.all("B", Lock(EUR))
+
+    town.expect({"B.eeuro": "1 EUR", "B.eeuro_locked": "1 EUR"})
+
+
+def test_without_a_banker_a_member_takes_its_own_withdrawal_back_and_no_other() -> None:
+    town = Town()
+    town.all("A", FundMint(B, 2 * EUR), FundMint(C, 2 * EUR))
+    town.all("B", Lock(2 * EUR))
+    town.all("C", Lock(EUR))
+    town.all("A", SetParameter("community_fund", 0))
+
+    assert town.do("B", Unlock(C, EUR)) is Reason.NOT_ALLOWED
+    assert town.do("B", Unlock(B, 2 * EUR + 1)) is Reason.INSUFFICIENT_EEURO
+    town.all("B", Unlock(B, 2 * EUR))
+
+    town.expect({"B.eeuro": "2 EUR", "B.eeuro_locked": "0 EUR", "C.eeuro_locked": "1 EUR"})
+    town.all("A", SetBanker(D))
+    assert town.do("C", Unlock(C, EUR)) is Reason.NOT_ALLOWED
+    town.all("D", Unlock(C, EUR))
+
+
+def test_the_fund_pays_nothing_out_that_was_taken_back() -> None:
+    town = Town()
+    town.all("A", FundMint(B, 2 * EUR))
+    town.all("B", Lock(2 * EUR), Unlock(B, EUR))
+
+    assert town.do("A", FundBurn(B, 2 * EUR)) is Reason.INSUFFICIENT_EEURO
+    town.all("A", FundBurn(B, EUR))
+
+    town.expect({"B.eeuro": "1 EUR", "total.eeuro": "1 EUR"})
 
 
 @pytest.mark.parametrize("call", [("mint", B), ("lock", -1), ("lend", B, 1), ("lock", 1.0)])

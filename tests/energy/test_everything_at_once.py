@@ -113,6 +113,10 @@ class Town:
             return self.address()
         return address_of(self.chance.choice(METERS[:3]).public)
 
+    def named_unit(self) -> Address | None:
+        """Return for which unit a report says it is; mostly it says nothing."""
+        return None if self.chance.random() < 0.7 else self.unit()
+
     def person(self) -> Address:
         """Return a member mostly."""
         if self.chance.random() < 0.1:
@@ -276,7 +280,7 @@ CALLS: Final[tuple[tuple[Make, tuple[SigningKey, ...]], ...]] = (
         (
             _energy(
                 lambda t: powerchain.Produced(
-                    t.person(), t.amount(), t.maybe(t.few()), t.maybe(t.moment())
+                    t.person(), t.amount(), t.maybe(t.few()), t.maybe(t.moment()), t.named_unit()
                 )
             ),
             UNITS,
@@ -287,7 +291,7 @@ CALLS: Final[tuple[tuple[Make, tuple[SigningKey, ...]], ...]] = (
         (
             _energy(
                 lambda t: powerchain.Consumed(
-                    t.person(), t.amount(), t.maybe(t.few()), t.maybe(t.moment())
+                    t.person(), t.amount(), t.maybe(t.few()), t.maybe(t.moment()), t.named_unit()
                 )
             ),
             UNITS,

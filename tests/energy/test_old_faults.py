@@ -30,7 +30,7 @@ from energy.powerchain import contract as calls
 from energy.powerchain import reports
 from energy.powerchain.calls import Actual, Connect, Consumed, OpenSession, Produced
 from energy.powerchain.gap import Gap, Part
-from energy.powerchain.records import Session, put_unit, session_at
+from energy.powerchain.records import Session, put_unit, sessions_at
 from energy.queries import Answer
 from energy.units import RATE
 from tangle.accounts import Token, balance
@@ -239,12 +239,12 @@ def test_row_7_an_expired_session_blocks_nobody(plant: Planted) -> None:
         town.wait(2 * HOUR_MS)
         return town.do("B", OpenSession(U1, 3_000_000))
 
-    def old(rows: RowReader, unit: Address, member: Address) -> Session | None:
-        found = session_at(rows, unit, member)
-        return None if found is None else msgspec.structs.replace(found, expires_at_ms=2**62)
+    def old(rows: RowReader, unit: Address, member: Address) -> tuple[Session, ...]:
+        found = sessions_at(rows, unit, member)
+        return tuple(msgspec.structs.replace(one, expires_at_ms=2**62) for one in found)
 
     assert story() is None
-    plant(calls, "session_at", old)
+    plant(calls, "sessions_at", old)
     assert story() is Reason.SESSION_EXISTS
 
 
@@ -258,7 +258,7 @@ def test_row_7_what_is_drawn_after_the_expiry_is_booked(plant: Planted) -> None:
 
     keys = ("total.energy", "B.ent", "B.session.U1", "gap")
     assert after(story, *keys) == ["9 kWh", "5 ENT", "2 ENT", "0 ENT"]
-    plant(reports, "_over", lambda _draft, drawing, _rate: drawing)
+    plant(reports, "_over", lambda _draft, drawing, *_: drawing)
     assert after(story, *keys) == ["10 kWh", "6 ENT", "2 ENT", "0 ENT"]
 
 

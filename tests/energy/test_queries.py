@@ -85,4 +85,4 @@ def test_rows_are_read_for_people() -> None:
 
     kinds = {type(decode_row(key, value)).__name__ for key, value in made.rows.scan(b"energy/")}
 
-    assert kinds == {"StorageUnit", "Session", "Connection", "Reporter", "Rate", "NoneType"}
+    assert kinds == {"StorageUnit", "Sessions", "Connection", "Rate", "NoneType"}

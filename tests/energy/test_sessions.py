@@ -1,8 +1,9 @@
-"""Sessions, over-consumption and losses: stories, and the reason for each refusal."""
+"""Sessions: stories, and the reason for each refusal."""
 
 import pytest
 
-from energy.governance.acts import RegisterUnit, RemoveUnit, SetParameter
+from energy.governance.acts import SetParameter
+from energy.powerchain import contract
 from energy.powerchain.calls import (
     Actual,
     CloseSession,
@@ -13,11 +14,13 @@ from energy.powerchain.calls import (
     OpenSession,
     Produced,
 )
-from energy.powerchain.records import connection_at, unit_at
+from energy.powerchain.records import Session, put_unit, sessions_at, unit_at
+from energy.powerchain.sessions import MAX_SESSIONS, end_session, with_free
 from energy.transfer import TransferEnt
-from tangle.accounts import balance_row
+from energy.units import QUARTER_MS
 from tangle.address import Address
-from tangle.outcomes import Reason
+from tangle.outcomes import Event, Reason
+from tangle.rows import Draft
 from tangle.sequences import WINDOW
 from tests.energy.town import HOUR_MS, WHO, Town, charged, town_with_battery
 
@@ -29,6 +32,11 @@ ENT = 1_000_000
 def named(town: Town, name: str) -> list[dict[str, str | int | bytes]]:
     """Return the fields of the events of that name in the last operation."""
     return [dict(one.fields) for one in town.events if one.name == name]
+
+
+def named_at_end(town: Town, name: str) -> list[dict[str, str | int | bytes]]:
+    """Return the fields of the events of that name at the end of the last milestone."""
+    return [dict(one.fields) for one in town.ended if one.name == name]
 
 
 def full(by: str = "B") -> Town:
@@ -111,13 +119,110 @@ def test_one_session_for_each_member_and_unit() -> None:
 # How a session ends.
 
 
-def test_a_session_may_be_closed_and_gives_everything_back() -> None:
-    town = full()
-    town.all("B", OpenSession(U1, 3 * ENT), CloseSession(U1))
+def quarter(town: Town) -> int:
+    """Let time pass until a quarter of an hour begins, and return that moment."""
+    town.wait(-town.now_ms % QUARTER_MS)
+    return town.now_ms
 
+
+def test_a_closed_session_waits_for_late_reports_as_an_expired_one_does() -> None:
+    town = full()
+    began_ms = quarter(town)
+    town.all("B", OpenSession(U1, 3 * ENT))
+    town.wait(QUARTER_MS + 1)
+    town.all("B", CloseSession(U1))
+
+    (closed,) = named(town, "energy.session_closed")
+    ends_ms = began_ms + 2 * QUARTER_MS
+    assert closed["expires_at_ms"] == ends_ms + 1
+    assert closed["returns_at_ms"] == ends_ms + 1 + 2 * DAY_MS
+    town.expect({"B.session.U1": "3 ENT", "B.ent_locked": "3 ENT", "U1.free": "7 kWh"})
+    town.wait(ends_ms + 2 * DAY_MS - town.now_ms)
+    town.expect({"B.session.U1": "3 ENT"})
+    town.wait(1)
     town.expect({"B.ent": "8 ENT", "B.ent_locked": "0 ENT", "U1.free": "10 kWh"})
     town.expect({"B.session.U1": "none"})
-    assert named(town, "energy.session_ended")[0]["why"] == "closed"
+    assert [one["why"] for one in named_at_end(town, "energy.session_ended")] == ["expired"]
+    assert list(town.rows.scan(b"energy/expiry/")) == []
+
+
+def test_who_closes_before_the_sum_arrives_pays_for_it_and_nobody_else() -> None:
+    """The hole that closing left before: the story again with the old rule planted."""
+
+    def story() -> Town:
+        town = full()
+        quarter(town)
+        town.all("B", OpenSession(U1, 3 * ENT))
+        town.wait(HOUR_MS)
+        drawn_ms = town.now_ms
+        town.all("B", CloseSession(U1))
+        town.wait(23 * HOUR_MS)
+        town.all("U1", Consumed(B, 3_000, interval_end_ms=drawn_ms))
+        return town
+
+    story().expect({"B.ent": "5 ENT", "gap": "0 ENT", "total.ent": "7 ENT"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(contract, "close", _returned_at_once)
+        story().expect({"B.ent": "8 ENT", "gap": "3 ENT", "total.ent": "10 ENT"})
+
+
+def _returned_at_once(
+    draft: Draft, unit: Address, member: Address, session: Session, *_: int
+) -> Event:
+    held = unit_at(draft, unit)
+    assert held is not None
+    put_unit(draft, unit, with_free(held, session.energy_wh))
+    return end_session(draft, unit, member, session, "closed")
+
+
+def test_what_is_drawn_in_the_slot_of_the_closing_is_still_in_the_session() -> None:
+    town = full()
+    began_ms = quarter(town)
+    town.all("B", OpenSession(U1, 3 * ENT))
+    town.wait(QUARTER_MS - 1)
+    town.all("B", CloseSession(U1))
+    town.wait(QUARTER_MS + 1)
+
+    town.all("U1", Consumed(B, 1_000, interval_end_ms=began_ms + QUARTER_MS))
+    town.expect({"B.session.U1": "2 ENT", "gap": "0 ENT"})
+    town.all("U1", Consumed(B, 1_000, interval_end_ms=began_ms + QUARTER_MS + 1))
+
+    town.expect({"B.session.U1": "2 ENT", "gap": "1 ENT"})
+
+
+def test_a_new_session_is_opened_beside_a_closed_one_at_once() -> None:
+    town = full()
+    town.all("B", OpenSession(U1, 3 * ENT), CloseSession(U1))
+    assert town.do("B", CloseSession(U1)) is Reason.NO_SESSION
+
+    town.all("B", OpenSession(U1, 5 * ENT))
+
+    town.expect({"B.session.U1": "8 ENT", "B.ent": "0 ENT", "U1.free": "2 kWh"})
+    assert town.do("B", OpenSession(U1, ENT)) is Reason.SESSION_EXISTS
+
+
+def test_a_session_that_is_closed_never_returns_later_than_it_would_have() -> None:
+    town = full()
+    town.all("B", OpenSession(U1, 3 * ENT))
+    (opened,) = sessions_at(town.rows, U1, B)
+    town.all("A", SetParameter("report_grace", 60 * DAY_MS))
+
+    town.all("B", CloseSession(U1))
+
+    (closed,) = sessions_at(town.rows, U1, B)
+    assert closed.returns_at_ms == opened.returns_at_ms
+
+
+def test_so_many_sessions_wait_and_no_more() -> None:
+    town = full()
+    for _ in range(MAX_SESSIONS):
+        town.all("B", OpenSession(U1, 1_000), CloseSession(U1))
+
+    assert town.do("B", OpenSession(U1, 1_000)) is Reason.SESSION_EXISTS
+    town.all("C", OpenSession(U1, 1_000))
+    town.wait(3 * DAY_MS)
+    town.all("B", OpenSession(U1, 1_000))
+    town.expect({"U1.free": "9.999 kWh"})
 
 
 def test_tokens_that_buy_no_whole_watt_hour_are_locked_and_come_back() -> None:
@@ -168,18 +273,34 @@ def test_a_report_in_the_milestone_that_returns_a_session_comes_too_late() -> No
     town.expect({"B.session.U1": "none", "B.ent": "8 ENT", "gap": "1 ENT", "U1.free": "9 kWh"})
 
 
-def test_a_new_session_takes_the_place_of_one_that_waits_also_for_late_reports() -> None:
+def test_a_new_session_is_opened_beside_one_that_waits_and_each_pays_for_its_own() -> None:
+    """The other half of that hole: opened anew, the old one's tokens came back as well."""
     town = full()
     in_time_ms = town.now_ms + HOUR_MS
     town.all("B", OpenSession(U1, 3 * ENT))
     town.wait(2 * HOUR_MS)
 
-    town.all("B", OpenSession(U1, 8 * ENT))
+    assert town.do("B", OpenSession(U1, 8 * ENT)) is Reason.INSUFFICIENT_ENT
+    town.all("B", OpenSession(U1, 5 * ENT))
     town.expect({"B.session.U1": "8 ENT", "B.ent": "0 ENT", "U1.free": "2 kWh"})
-    town.all("U1", Consumed(B, 3_000, interval_end_ms=in_time_ms))
+    town.all("U1", Consumed(B, 3_000, interval_end_ms=in_time_ms), Consumed(B, 5_000))
 
-    town.expect({"B.session.U1": "5 ENT", "gap": "0 ENT"})
-    assert len(list(town.rows.scan(b"energy/expiry/"))) == 1
+    town.expect({"B.session.U1": "none", "gap": "0 ENT", "total.ent": "2 ENT"})
+
+
+def test_a_sum_goes_to_the_session_opened_first_and_what_it_lacks_to_the_next() -> None:
+    town = full()
+    in_time_ms = town.now_ms + HOUR_MS
+    town.all("B", OpenSession(U1, 3 * ENT))
+    town.wait(2 * HOUR_MS)
+    town.all("B", OpenSession(U1, 4 * ENT))
+
+    town.all("U1", Consumed(B, 4_000, interval_end_ms=in_time_ms))
+
+    assert [one["energy_wh"] for one in named(town, "energy.drawn")] == [3_000, 1_000]
+    assert [one.energy_wh for one in sessions_at(town.rows, U1, B)] == [3_000]
+    town.all("U1", Consumed(B, 3_001))
+    town.expect({"gap": "0.001 ENT", "B.session.U1": "none"})
 
 
 def test_a_session_keeps_its_rate_and_expiry_when_parameters_change() -> None:
@@ -212,267 +333,3 @@ def test_a_session_opened_in_surplus_pays_par_beforehand_and_gets_its_bonus_when
     town.all("U1", Consumed(B, 2_000))
 
     town.expect({"B.ent": "6.2 ENT", "gap": "-1.8 ENT", "rate": "0.1"})
-
-
-# Energy drawn beyond a session.
-
-
-def test_a_limit_is_used_up_and_signed_anew() -> None:
-    town = full()
-    town.all("B", Connect(U1, A, 3 * ENT))
-    town.all("U1", Consumed(B, 2_000))
-    connection = connection_at(town.rows, U1, B)
-    assert connection is not None
-    assert connection.limit_uent == ENT
-
-    town.all("U1", Consumed(B, 2_000))
-    town.expect({"B.ent": "5 ENT", "gap": "1 ENT"})
-    town.all("B", Connect(U1, A, 3 * ENT))
-    town.all("U1", Consumed(B, 1_000))
-
-    town.expect({"B.ent": "3.95 ENT", "gap": "0.95 ENT", "total.energy": "5 kWh"})
-
-
-@pytest.mark.parametrize(
-    ("limit_uent", "paid"),
-    [
-        pytest.param(0, "0", id="none signed"),
-        pytest.param(1_049, "0", id="less than a watt-hour at 1.05"),
-        pytest.param(1_050, "0.00105", id="one watt-hour"),
-        pytest.param(2_099, "0.00105", id="whole watt-hours only"),
-        pytest.param(100 * ENT, "1.05", id="all that was drawn"),
-    ],
-)
-def test_a_limit_pays_whole_watt_hours_at_the_rate_before_the_report(
-    limit_uent: int, paid: str
-) -> None:
-    town = charged("20 kWh")
-    town.all("U1", Consumed(D, 1_000))  # D0 = 1, rate 0.05
-    town.all("B", Connect(U1, A, limit_uent))
-
-    town.all("U1", Consumed(B, 1_000))
-
-    (fields,) = named(town, "energy.over_consumed")
-    assert fields["burned_uent"] == round(float(paid) * ENT)
-    assert int(str(fields["paid_wh"])) + int(str(fields["unpaid_wh"])) == 1_000
-
-
-def test_no_more_is_paid_than_the_member_has_free() -> None:
-    town = full()
-    town.all("B", Connect(U1, A, 100 * ENT), OpenSession(U1, 6 * ENT), CloseSession(U1))
-    town.all("B", OpenSession(U1, 6 * ENT))
-
-    town.all("U1", Consumed(B, 9_000))  # six in session, two paid, one for nothing
-
-    town.expect({"B.ent": "0 ENT", "gap": "1 ENT", "total.energy": "1 kWh"})
-
-
-def test_what_a_session_gives_back_may_pay_for_what_goes_beyond_it() -> None:
-    town = full()
-    town.all("B", OpenSession(U1, 7_999_999), Connect(U1, A, 100 * ENT))
-    town.expect({"B.ent": "0.000001 ENT"})
-
-    town.all("U1", Consumed(B, 8_000))  # 7,999 Wh in session; one more for what it left
-
-    town.expect({"B.ent": "0 ENT", "gap": "0 ENT", "total.energy": "2 kWh"})
-
-
-def test_the_limit_is_for_one_unit() -> None:
-    town = full()
-    town.all("A", RegisterUnit(U2, C, 10_000))
-    town.all("U2", Produced(C, 5_000))
-    town.all("B", Connect(U1, A, 3 * ENT))
-
-    town.all("U2", Consumed(B, 1_000))
-
-    town.expect({"B.ent": "8 ENT", "gap": "1 ENT"})
-
-
-def test_who_draws_beyond_everything_leaves_a_remark_and_an_empty_unit() -> None:
-    town = full()
-    town.all("C", OpenSession(U1, ENT))
-
-    town.all("U1", Consumed(B, 12_000))
-
-    town.expect({"U1.energy": "0 kWh", "total.energy": "0 kWh", "gap": "10 ENT"})
-    town.expect({"C.session.U1": "none", "C.ent": "2 ENT", "rate": "0.5"})
-    assert named(town, "energy.remark") == [
-        {"unit": U1, "member": B, "energy_wh": 2_000, "remark": "UNIT_EMPTY"}
-    ]
-
-
-def test_an_empty_unit_still_takes_a_report() -> None:
-    town = town_with_battery()
-
-    assert town.do("U1", Consumed(B, 5, report=0)) is None
-    assert [one["energy_wh"] for one in named(town, "energy.remark")] == [5]
-    assert town.do("U1", Consumed(B, 5, report=0)) is Reason.DUPLICATE_REPORT
-
-
-def test_over_consumption_takes_free_energy_then_the_drawers_own_then_that_of_others() -> None:
-    town = full()
-    town.all("B", OpenSession(U1, 4 * ENT))
-    town.wait(HOUR_MS)
-    town.all("C", OpenSession(U1, 2 * ENT))
-    town.wait(HOUR_MS)  # B's has expired, C's has not
-
-    town.all("U1", Consumed(B, 5_000))
-    town.expect({"U1.free": "0 kWh", "B.session.U1": "3 ENT", "C.session.U1": "2 ENT"})
-    town.all("U1", Consumed(B, 4_000))
-
-    town.expect({"B.session.U1": "none", "C.session.U1": "1 ENT", "C.ent": "1 ENT"})
-    town.expect({"B.ent": "8 ENT", "gap": "9 ENT", "U1.energy": "1 kWh"})
-
-
-# What is really there.
-
-
-def test_a_loss_takes_free_energy_first_then_sessions_in_proportion() -> None:
-    town = full()
-    town.all("B", OpenSession(U1, 6 * ENT))
-    town.all("C", OpenSession(U1, 2 * ENT))
-
-    town.all("U1", Actual(7_000))
-    town.expect({"U1.free": "0 kWh", "B.session.U1": "5.25 ENT", "C.session.U1": "1.75 ENT"})
-    town.all("U1", Actual(1))
-
-    sessions = [town.ask("B.session.U1", "C.session.U1")]
-    assert sessions == [["0.001 ENT", "none"]]
-    town.expect({"total.ent": "10 ENT", "B.ent": "7.999 ENT", "C.ent": "2 ENT"})
-    town.all("U1", Actual(0))
-    town.expect({"B.session.U1": "none", "B.ent": "8 ENT", "gap": "10 ENT", "rate": "0.5"})
-
-
-def test_what_a_loss_releases_is_rounded_down_so_that_the_rest_is_paid_for() -> None:
-    town = charged("0.009 kWh")
-    town.all("B", OpenSession(U1, 3_002))
-
-    town.all("U1", Actual(2))
-
-    town.expect({"B.session.U1": "0.002002 ENT", "U1.energy": "0.002 kWh"})
-
-
-def test_of_a_loss_some_sessions_may_have_no_part() -> None:
-    town = full()
-    town.all("B", OpenSession(U1, 7 * ENT))
-    town.all("C", OpenSession(U1, 1_000))
-    town.all("U1", Actual(7_001))
-
-    town.all("U1", Actual(7_000))
-
-    town.expect({"B.session.U1": "6.999 ENT", "C.session.U1": "0.001 ENT"})
-
-
-def test_fees_rounded_up_never_take_what_pays_for_the_rest() -> None:
-    town = charged("20 kWh", cost_ppm=50_001)
-    town.all("U1", Consumed(D, 1_000))  # D0 = 1, rate 0.050001
-    town.all("B", OpenSession(U1, 3_151))
-
-    for left in ("0.0021 ENT", "0.001049 ENT", "none"):
-        town.all("U1", Consumed(B, 1))
-        town.expect({"B.session.U1": left})
-    town.expect({"B.ent": "15.996849 ENT", "gap": "0.999849 ENT"})
-
-
-def test_what_is_found_is_free_and_closes_a_deficit() -> None:
-    town = full()
-    town.all("U1", Actual(8_000), Actual(8_000))
-    town.expect({"gap": "2 ENT", "rate": "0.1"})
-
-    town.all("U1", Actual(9_000))
-    town.expect({"gap": "1 ENT", "rate": "0.1", "U1.free": "9 kWh"})
-    town.all("U1", Actual(10_000))
-
-    town.expect({"gap": "0 ENT", "rate": "0"})
-
-
-def test_a_unit_books_its_efficiency_and_mints_for_what_it_booked() -> None:
-    town = Town()
-    town.all("A", RegisterUnit(U1, C, 100_000, 900_000))
-
-    town.all("U1", Produced(B, 10_001))
-
-    town.expect({"U1.energy": "9 kWh", "total.ent": "9 ENT", "gap": "0 ENT", "B.ent": "7.2 ENT"})
-
-
-def test_who_owns_the_unit_and_produces_gets_both_shares() -> None:
-    town = full(by="C")
-
-    town.expect({"C.ent": "10 ENT"})
-
-
-def test_removing_a_unit_returns_sessions_and_ends_all_that_hangs_on_it() -> None:
-    town = full()
-    town.all("B", OpenSession(U1, 2 * ENT), Connect(U1, A, ENT))
-    town.all("U1", Delegate(R1))
-
-    town.all("A", RemoveUnit(U1))
-
-    assert named(town, "governance.voted")[0]["rate_after_ppm"] == 500_000
-    town.expect({"B.ent": "8 ENT", "total.energy": "0 kWh", "gap": "10 ENT", "rate": "0.5"})
-    assert [key for key, _ in town.rows.scan(b"energy/")] == [b"energy/rate"]
-    assert town.do("R1", Produced(B, 1)) is Reason.NOT_ALLOWED
-
-
-# Who reports, and which reports count.
-
-
-def test_a_delegated_key_reports_until_another_does() -> None:
-    town = town_with_battery()
-    town.all("U1", Delegate(R1), Produced(B, 1_000))
-    town.all("R1", Produced(B, 1_000))
-    assert town.do("R1", Actual(1)) is Reason.NOT_ALLOWED
-
-    town.all("U1", Delegate(D))
-
-    assert town.do("R1", Produced(B, 1_000)) is Reason.NOT_ALLOWED
-    town.all("D", Produced(B, 1_000))
-    town.all("U1", Delegate(None))
-    assert town.do("D", Produced(B, 1_000)) is Reason.NOT_ALLOWED
-    town.expect({"U1.energy": "3 kWh"})
-
-
-def test_a_key_reports_for_one_unit_only() -> None:
-    town = town_with_battery()
-    town.all("A", RegisterUnit(U2, C, 10_000))
-    town.all("U1", Delegate(R1), Delegate(R1))
-
-    assert town.do("U2", Delegate(R1)) is Reason.NOT_ALLOWED
-    assert town.do("U2", Delegate(U1)) is Reason.NOT_ALLOWED
-
-
-def test_reports_count_once_in_any_order_and_a_refused_one_may_be_sent_again() -> None:
-    town = town_with_battery("3 kWh")
-
-    town.all("U1", Produced(B, 1_000, report=2), Produced(B, 1_000, report=0))
-    town.all("U1", Produced(B, 1_000))
-    assert town.do("U1", Produced(B, 1, report=3)) is Reason.UNIT_FULL
-    town.all("U1", Actual(0), Produced(B, 1, report=3))
-
-    assert town.do("U1", Produced(B, 1, report=1)) is Reason.DUPLICATE_REPORT
-    unit = unit_at(town.rows, U1)
-    assert unit is not None
-    assert unit.reports.next == 4
-
-
-def test_more_than_the_ledger_can_count_is_refused() -> None:
-    town = town_with_battery("100 kWh")
-    most = (2**63 - 1) // 1_000
-    total_key = b"total/energy"
-    town.rows.apply({b"total/ent": balance_row(2**63 - 1), total_key: balance_row(most)})
-
-    assert town.do("U1", Produced(B, 1)) is Reason.OUT_OF_RANGE
-    assert town.do("U1", Actual(1)) is Reason.OUT_OF_RANGE
-
-
-def test_a_key_that_becomes_a_unit_reports_for_itself_whoever_named_it_before() -> None:
-    town = full()
-    town.all("U1", Delegate(U2))
-
-    town.all("A", RegisterUnit(U2, D, 5_000))
-    town.all("U2", Produced(B, 1_000))
-
-    town.expect({"U1.energy": "10 kWh", "U2.energy": "1 kWh"})
-    town.all("U2", Delegate(R1), Delegate(None))
-    town.all("U1", Delegate(R1))
-    assert town.do("U2", Delegate(R1)) is Reason.NOT_ALLOWED

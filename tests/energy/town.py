@@ -57,6 +57,8 @@ class Town:
         self.index = 0
         self.now_ms = START_MS
         self.events: tuple[Event, ...] = ()
+        self.ended: tuple[Event, ...] = ()
+        """What happened at the end of the last milestone."""
 
     def do(self, by: str, call: EnergyCall | BankCall | Act | Transfer) -> Reason | None:
         """Let somebody issue one operation, alone in its milestone; a bare act is a yes to it."""
@@ -87,10 +89,12 @@ class Town:
         """Let ledger time pass, and a milestone end."""
         self.now_ms += ms
         self.index += 1
+        self.ended = ()
         for contract in self.contracts.values():
             if contract.end_milestone is not None:
                 changed = contract.end_milestone(self.rows, self.index, self.now_ms)
                 self.rows.apply(changed.changes)
+                self.ended += changed.events
 
     def all(self, by: str, *calls: EnergyCall | BankCall | Act | Transfer) -> None:
         """Let somebody issue several operations that all are applied."""

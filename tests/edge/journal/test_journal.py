@@ -16,6 +16,7 @@ from edge.journal.entries import (
     TakenReading,
 )
 from edge.journal.journal import Journal
+from edge.journal.pruning import delete_referenced
 from edge.journal.records import decode_outcome, encode_outcome
 from edge.journal.storage import JOURNAL_NAME
 from tangle.accounts import genesis_rows
@@ -182,6 +183,22 @@ def test_milestones_are_found_by_index(journal: Journal) -> None:
     assert journal.milestone(1) == journal.latest_milestone() == stored
     assert journal.milestone(0) is None
     assert journal.milestone(2) is None
+
+
+def test_what_a_milestone_ended_with_is_found_by_index_until_it_is_pruned(
+    journal: Journal,
+) -> None:
+    ended = (Event("market.expired", (("owner", bytes(32)), ("left_uent", 5))),)
+    journal.commit(Batch(arrivals=(A, M1), confirmed=(confirmed(1, M1, A, ended=ended),)))
+
+    first = journal.milestone(1)
+    assert first is not None
+    assert first.ended == ended
+    assert journal.latest_milestone() == first
+    with journal._storage.transaction() as connection:
+        delete_referenced(connection, 1, 10)
+    notes = journal._storage.table("meta", "WHERE name LIKE 'ended/%'")
+    assert notes == []
 
 
 def test_what_is_attached_again_after_a_restart_is_one_transaction(journal: Journal) -> None:

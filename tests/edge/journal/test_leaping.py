@@ -10,6 +10,7 @@ import pytest
 from coordinator.issuer import sign_milestone
 from edge.joining.snapshots import take_snapshot
 from edge.journal import commits
+from edge.journal.endings import write_ended
 from edge.journal.entries import Batch, TakenReading
 from edge.journal.inspection import inspect
 from edge.journal.journal import Journal
@@ -20,6 +21,7 @@ from tangle.effects import Halted, Instant
 from tangle.errors import ForeignStoreError
 from tangle.keys import PublicKey
 from tangle.node import NodeCore
+from tangle.outcomes import Event
 from tangle.snapshot import Start, start_of
 from tangle.transaction import TransactionId
 from tests.community import CONTRACTS, COORDINATOR, START_MS, Maker, edge_key, member_key
@@ -133,16 +135,20 @@ def test_readings_and_the_count_of_starts_stay(behind: Behind, start: Start) -> 
     assert behind.journal.next_epoch(5) == epoch + 1
 
 
-def test_changes_of_the_keys_are_those_of_the_snapshot(behind: Behind, start: Start) -> None:
+def test_changes_of_the_keys_and_ends_of_milestones_are_those_of_the_snapshot(
+    behind: Behind, start: Start
+) -> None:
     """The journal has lived through the first of them; a signature under it may differ."""
     other = rotated(1, named(SECOND_KEYS), signers=FIRST_KEYS[1:])
     with behind.journal._storage.transaction() as connection:
         write_rotation(connection, 1, other)
+        write_ended(connection, 1, (Event("market.expired", ()),))
     changes = (ROTATION, rotated(2, named(FIRST_KEYS), signers=SECOND_KEYS[:2]))
 
     behind.journal.leap_to(GENESIS, replace(start, rotations=changes), OWN.public)
 
     assert behind.journal.rotations(100) == changes
+    assert behind.journal._storage.table("meta", "WHERE name LIKE 'ended/%'") == []
 
 
 def test_what_the_node_issued_and_the_ledger_has_not_counted_stays(

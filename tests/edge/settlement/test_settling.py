@@ -48,7 +48,7 @@ def test_readings_become_reports_that_the_ledger_applies(home: SettlingHome) -> 
     first, second = home.shared()[-2:]
     assert (first.start_ms, first.end_ms) == (FIRST_MS, FIRST_MS + HOUR_MS)
     assert home.applied == [
-        energy_operation(Produced(whose(ANNA), 3_000, 0, FIRST_MS + HOUR_MS)),
+        energy_operation(Produced(whose(ANNA), 3_000, 0, FIRST_MS + HOUR_MS, UNIT_ADDRESS)),
         *(energy_operation(call_of(one)) for one in second.reports),
     ]
     drawn = {one.member: one.energy_wh for one in second.reports}
@@ -155,7 +155,8 @@ def test_a_report_that_the_ledger_refuses_is_repeated_when_it_may_be_allowed(
 
     assert refused == []
     assert len(waiting) == 1
-    assert home.applied[0] == energy_operation(Produced(whose(ANNA), 3_000, 0, FIRST_MS + HOUR_MS))
+    report = Produced(whose(ANNA), 3_000, 0, FIRST_MS + HOUR_MS, UNIT_ADDRESS)
+    assert home.applied[0] == energy_operation(report)
 
 
 def test_production_behind_the_meter_and_a_replaced_meter_count_for_their_home(

@@ -157,7 +157,7 @@ def _balance(home: NetHome, at: int, start_ms: int, flow: Flow) -> SlotBalance:
     )
 
 
-def storage_terms(**changes: int | dict[Address, SessionTerms]) -> UnitTerms:
+def storage_terms(**changes: int | Mapping[Address, tuple[SessionTerms, ...]]) -> UnitTerms:
     """Return the terms of battery U1 of C, 100 kWh and empty unless changed."""
     terms = UnitTerms(WHO["U1"], WHO["C"], 100_000, 1_000_000, 0, {})
     return replace(terms, **changes)  # type: ignore[arg-type] # by name
@@ -176,7 +176,10 @@ def worlds(draw: st.DrawFn, regimes: Sequence[Regime] = (Storage(WHO["U1"]),)) -
     unit = draw(pairs)
     ends = st.integers(0, slots + 1).map(lambda at: START_MS + at * SLOT_MS + 1)
     sessions = {
-        WHO[name]: SessionTerms(draw(st.integers(1, 9_000)), draw(ends))
+        WHO[name]: tuple(
+            SessionTerms(draw(st.integers(1, 9_000)), end)
+            for end in sorted(draw(st.lists(ends, min_size=1, max_size=3)))
+        )
         for name in draw(st.lists(st.sampled_from((*PEOPLE, "C")), unique=True))
     }
     capacity_wh = draw(st.integers(1, 20_000))

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energy.ctt.rows import CttMeter, meter_key
+from energy.governance.acts import RegisterUnit
 from energy.powerchain.calls import Connect, OpenSession, Produced
-from energy.powerchain.records import UNIT_PREFIX, session_at, unit_at
+from energy.powerchain.records import UNIT_PREFIX, sessions_at, unit_at
 from energy.settlement.records import (
     Home,
     Report,
@@ -19,7 +20,7 @@ from energy.settlement.records import (
     UnitTerms,
     call_of,
 )
-from energy.settlement.regimes import Ctt, Grid, Storage, regime_of
+from energy.settlement.regimes import Ctt, Grid, Regime, Storage, regime_of
 from energy.settlement.registers import Counted, series_of
 from energy.settlement.slots import SLOT_MS
 from tangle.codec import encode
@@ -126,20 +127,25 @@ def test_the_order_of_homes_and_readings_does_not_matter(world: World, rng: Rand
 def test_sessions_are_never_overdrawn_and_nobody_is_over_while_it_lasts(world: World) -> None:
     settled = world.settle()
 
-    left = {member: one.energy_wh for member, one in world.terms.sessions.items()}
+    left = {
+        member: [one.energy_wh for one in held] for member, held in world.terms.sessions.items()
+    }
     owner = world.terms.owner
     for slot in range(world.slots):
         start_ms = START_MS + slot * SLOT_MS
         for one in settled.balances:
             if one.start_ms != start_ms:
                 continue
-            session = world.terms.sessions.get(one.member)
-            is_open = session is not None and start_ms + SLOT_MS < session.expires_at_ms
-            if one.session_wh or (one.over_wh and is_open):
-                assert is_open
-                left[one.member] -= one.session_wh
-                assert left[one.member] >= 0
-                assert not one.over_wh or left[one.member] == 0 or one.member == owner
+            held = world.terms.sessions.get(one.member, ())
+            still = [at for at, s in enumerate(held) if start_ms + SLOT_MS < s.expires_at_ms]
+            wh = one.session_wh
+            for at in still:
+                drawn_wh = min(wh, left[one.member][at])
+                left[one.member][at] -= drawn_wh
+                wh -= drawn_wh
+            assert wh == 0
+            left_wh = sum(left[one.member][at] for at in still)
+            assert not one.over_wh or left_wh == 0 or one.member == owner
 
 
 @given(worlds())
@@ -168,9 +174,8 @@ def test_without_loss_the_ledger_holds_what_the_battery_holds() -> None:
     town = charged("3 kWh")
     town.now_ms = START_MS
     town.all("C", OpenSession(U1, 600_000))
-    session = session_at(town.rows, U1, WHO["C"])
-    assert session is not None
-    sessions = {WHO["C"]: SessionTerms(session.energy_wh, session.expires_at_ms)}
+    (session,) = sessions_at(town.rows, U1, WHO["C"])
+    sessions = {WHO["C"]: (SessionTerms(session.energy_wh, session.expires_at_ms),)}
     unit = [(2_000, 0), (0, 1_000)]
     terms = storage_terms(stored_wh=3_000, sessions=sessions)
     homes = [
@@ -221,7 +226,7 @@ def test_more_than_a_battery_holds_at_once_is_reported_in_rounds() -> None:
 
 
 def test_what_was_drawn_before_and_after_an_expiry_is_reported_apart() -> None:
-    sessions = {WHO["B"]: SessionTerms(5_000, START_MS + 2 * SLOT_MS)}
+    sessions = {WHO["B"]: (SessionTerms(5_000, START_MS + 2 * SLOT_MS),)}
     unit = [(0, 100), (0, 200)]
     terms = storage_terms(sessions=sessions)
     home = Home(WHO["B"], STORAGE, ((meter(2, [(300, 0), (300, 0)]),),))
@@ -232,6 +237,28 @@ def test_what_was_drawn_before_and_after_an_expiry_is_reported_apart() -> None:
     assert (first.energy_wh, first.interval_end_ms) == (100, START_MS + SLOT_MS)
     assert (second.energy_wh, second.interval_end_ms) == (200, START_MS + 2 * SLOT_MS)
     assert settled.of("B") == {"load_wh": 600, "grid_wh": 300, "session_wh": 100, "over_wh": 200}
+
+
+def test_a_days_sums_find_every_session_of_that_day() -> None:
+    town = charged("9 kWh")
+    town.now_ms = START_MS
+    for amount_uent in (300_000, 400_000):
+        town.all("B", OpenSession(U1, amount_uent))
+        town.wait(8 * SLOT_MS + 1)
+    held = sessions_at(town.rows, U1, WHO["B"])
+    sessions = {WHO["B"]: tuple(SessionTerms(one.energy_wh, one.expires_at_ms) for one in held)}
+    unit = [(0, 0)] * 3 + [(0, 200)] + [(0, 0)] * 6 + [(0, 450)] + [(0, 0)] * 6 + [(0, 50)]
+    terms = storage_terms(stored_wh=9_000, sessions=sessions)
+    home = Home(WHO["B"], STORAGE, ((meter(2, [(wh, 0) for _, wh in unit]),),))
+
+    settled = settle(period(len(unit)), [home], (terms, unit), number=1)
+    town.now_ms = START_MS + 96 * SLOT_MS
+    refused = [_apply(town, one) for one in reversed(settled.reports)]
+
+    assert refused == [None] * 3
+    assert [one.energy_wh for one in settled.reports] == [200, 450, 50]
+    assert settled.of("B") == {"load_wh": 700, "session_wh": 600, "over_wh": 100}
+    town.expect({"B.session.U1": "0.1 ENT", "gap": "0.1 ENT"})
 
 
 def test_what_a_unit_really_holds_is_reported_last() -> None:
@@ -301,10 +328,32 @@ def test_the_ledger_says_which_regime_a_meter_has() -> None:
     confirmed.all("B", Connect(U1, WHO["A"]))
     confirmed.rows.apply({meter_key(WHO["R1"]): encode(CttMeter(WHO["B"], 0))})
 
-    assert regime_of(town.rows, WHO["R1"], WHO["B"], [U1]) == STORAGE
-    assert regime_of(town.rows, WHO["R1"], WHO["B"], []) == Grid()
-    assert regime_of(town.rows, WHO["R1"], WHO["D"], [U1]) == Grid()
-    assert regime_of(confirmed.rows, WHO["R1"], WHO["B"], [U1]) == Ctt()
+    assert regime_of(town.rows, WHO["R1"], WHO["B"], [U1], 0) == STORAGE
+    assert regime_of(town.rows, WHO["R1"], WHO["B"], [], 0) == Grid()
+    assert regime_of(town.rows, WHO["R1"], WHO["D"], [U1], 0) == Grid()
+    assert regime_of(confirmed.rows, WHO["R1"], WHO["B"], [U1], 0) == Ctt()
+
+
+@pytest.mark.parametrize(("first", "second"), [("U1", "U2"), ("U2", "U1")])
+def test_who_joins_another_unit_leaves_what_was_drawn_at_the_one_before(
+    first: str, second: str
+) -> None:
+    town = town_with_battery()
+    town.all("A", RegisterUnit(WHO["U2"], WHO["C"], 1_000))
+    units = [WHO["U1"], WHO["U2"]]
+    town.all("B", Connect(WHO[first], WHO["A"]))
+    joined_ms = town.now_ms
+    town.wait(5 * SLOT_MS)
+    town.all("B", Connect(WHO[second], WHO["A"]))
+    town.wait(SLOT_MS)
+    town.all("B", Connect(WHO[first], WHO["A"], 1_000))  # a limit is no move
+
+    def regime(start_ms: int) -> Regime:
+        return regime_of(town.rows, WHO["R1"], WHO["B"], units, start_ms)
+
+    assert regime(joined_ms - 1) == Storage(WHO[first])
+    assert regime(joined_ms + 5 * SLOT_MS - 1) == Storage(WHO[first])
+    assert regime(joined_ms + 5 * SLOT_MS) == Storage(WHO[second])
 
 
 def _town(terms: UnitTerms) -> Town:
