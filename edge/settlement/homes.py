@@ -94,10 +94,12 @@ class Homes:
         is_waited_for = now_ms < period.end_ms + self._settings.patience_ms
         if is_waited_for and not self._is_whole(period.end_ms):
             return False
-        self._close(period, state)
+        # who joins another unit does so from the next period on, also where that has many days
+        joined_by_ms = period_start_ms(period.start_ms, rules.settlement_period_ms, zone)
+        self._close(period, state, joined_by_ms)
         return True
 
-    def _close(self, period: Period, state: HomeState) -> None:
+    def _close(self, period: Period, state: HomeState, joined_by_ms: int) -> None:
         read = self._read(state)
         points = self._points({device: series for device, (series, _) in read.items()})
         units = {
@@ -105,7 +107,7 @@ class Homes:
             for one in self._settings.units
         }
         counted = {Address(one.device): one.counted for one in state.devices}
-        netted = net(period, self._homes(points, period.start_ms), units, counted)
+        netted = net(period, self._homes(points, joined_by_ms), units, counted)
         sequences = {device: found for device, (_, found) in read.items()}
         after = HomeState(period.end_ms, _progress(netted, sequences))
         days = member_days(netted.homes, period, days_in(period, self._settings.zone))
@@ -208,7 +210,7 @@ class Homes:
             points[device] = tuple(read.get(one, Series(one, ())) for one in reversed(chain))
         return points
 
-    def _homes(self, points: Mapping[Address, tuple[Series, ...]], start_ms: int) -> list[Home]:
+    def _homes(self, points: Mapping[Address, tuple[Series, ...]], joined_by_ms: int) -> list[Home]:
         """Return the homes that the ledger knows, by owner and regime."""
         rows = self._core.ledger.rows
         units = [address for address, _ in storage_units(rows)]
@@ -223,7 +225,7 @@ class Homes:
             if device in self._settings.pv_meters:
                 production.setdefault(owner, []).append(point)
                 continue
-            regime = regime_of(rows, device, owner, units, start_ms)
+            regime = regime_of(rows, device, owner, units, joined_by_ms)
             by_home.setdefault((owner, regime), []).append(point)
         for owner in sorted({*production} - {owner for owner, _ in by_home}):
             by_home[owner, Grid()] = []

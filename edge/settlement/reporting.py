@@ -13,7 +13,7 @@ import structlog
 from edge.ground.clock import Clock
 from edge.node.executor import Executor
 from edge.node.issuance import Issuance
-from energy.powerchain.calls import NAME, energy_operation
+from energy.powerchain.calls import NAME, Consumed, Produced, decoder, energy_operation
 from energy.powerchain.records import unit_at
 from energy.settlement.records import Report, call_of
 from tangle.address import Address, encode_address
@@ -157,5 +157,13 @@ class Reporting:
         for stored in executor.journal.own_unreferenced(issuance.key.public):
             payload = decode(stored.data).transaction.payload
             is_open = self._core.state(stored.tx_id) in (State.TIP, State.PENDING)
-            if is_open and isinstance(payload, Operation) and payload.contract == NAME:
+            if is_open and isinstance(payload, Operation) and _is_of(unit, payload):
                 self._in_flight[stored.tx_id] = _Issued(unit, payload)
+
+
+def _is_of(unit: Address, operation: Operation) -> bool:
+    """Return whether an operation is a report of a unit: one key may report for several."""
+    if operation.contract != NAME:
+        return False
+    call = decoder.decode(operation.call)
+    return isinstance(call, Produced | Consumed) and call.unit == unit

@@ -68,6 +68,9 @@ class SettlingHome:
         self.other_units: tuple[SigningKey, ...] = ()
         """That report by their own keys."""
 
+        self.delegating: tuple[SigningKey, ...] = ()
+        """For which this node's key reports."""
+
         self.pv: frozenset[Address] = frozenset()
         self.replaces: dict[Address, Address] = {}
         self.journal = Journal(folder, network_id(GENESIS))
@@ -86,6 +89,7 @@ class SettlingHome:
         units += [
             SettledUnit(whose(one), whose(one), self.issuing(one)) for one in self.other_units
         ]
+        units += [SettledUnit(whose(one), whose(one), self.issuance) for one in self.delegating]
         settings = SettlingSettings(
             ZoneInfo("UTC"),
             self.patience_ms,
