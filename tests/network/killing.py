@@ -158,12 +158,20 @@ async def _answer(probe: Callable[[], Awaitable[bool]]) -> bool:
     return await probe()
 
 
-def make_world(folder: Path, wishes: Wishes = WISHES) -> World:
-    """Make a network, of two edges and two homes if nothing else is wished, and start nothing."""
+def make_world(
+    folder: Path, wishes: Wishes = WISHES, recordings: Mapping[str, bytes] | None = None
+) -> World:
+    """Make a network, of two edges and two homes if nothing else is wished, and start nothing.
+
+    Args:
+        folder: Where.
+        wishes: What of it is not by default.
+        recordings: What the meters play, by home; `None` for synthetic homes.
+    """
     layout = Layout(folder)
     ports = free_ports(ports_needed(wishes), "127.0.0.1")
     plan = make_plan(wishes, time.time_ns() // 10**6, ports)
-    create_network(layout, plan, {}, Tools(os.urandom, write_profile))
+    create_network(layout, plan, recordings or {}, Tools(os.urandom, write_profile))
     layout.logs.mkdir(exist_ok=True)
     network = assemble(
         layout,
@@ -176,9 +184,9 @@ def make_world(folder: Path, wishes: Wishes = WISHES) -> World:
 
 
 @contextmanager
-def running_world(folder: Path) -> Iterator[World]:
-    """Run the network until all of it serves; stop it in the end, whatever happens."""
-    world = make_world(folder)
+def running_world(folder: Path, made: World | None = None) -> Iterator[World]:
+    """Run a network until all of it serves; stop it in the end, whatever happens."""
+    world = make_world(folder) if made is None else made
     try:
         for name in ("broker", *NODES):
             world.start(name)
