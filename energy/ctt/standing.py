@@ -64,7 +64,15 @@ class Standing:
     @property
     def limit_w(self) -> int | None:
         """What may still be drawn, 0 for nothing; `None` while nothing is to be interrupted."""
-        return None if self.account.available_wh else self.account.limit_w
+        return limit_of(self.account)
+
+
+def limit_of(held: Account) -> int | None:
+    """Return what may be drawn on an account, in W: 0 for nothing, `None` while all may.
+
+    A supply is limited while nothing is available, if its member signed for it (ENERGY §6).
+    """
+    return None if held.available_wh else held.limit_w
 
 
 _decoder: Final = Decoder(StandingProof, "standing", MAX_STANDING_SIZE)
