@@ -307,7 +307,7 @@ class CapableMeter:
             return self._post_if_new(now)
         return []
 
-    def receive_answer(self, data: bytes, now: Instant) -> list[CapableEffect]:
+    def receive_answer(self, data: bytes, _now: Instant) -> list[CapableEffect]:
         """Wait, or make the transaction anew: whether the report counted is not for the edge."""
         try:
             answer = read_message(data, self._terms.edge_key, self._network)
@@ -321,9 +321,7 @@ class CapableMeter:
             return []
         self._more_bits = min(answer.more_bits, MAX_MORE_BITS)
         if answer.said in ("refused", "expired"):
-            if not self._is_stale:
-                self._wait(now)
-            self._is_stale = True
+            self._is_stale = True  # made anew once the pause since the last post is over
         else:
             self._retry_ms, self._post_at_ms = RETRY_MS, None
         return [Heard(answer)]
