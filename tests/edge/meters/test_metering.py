@@ -98,7 +98,7 @@ class Home:
         """Take up where the journal stopped, as a new process would."""
         self.core = NodeCore(GENESIS, CONTRACTS, self.journal.restore(GENESIS, 20))
         self.executor = Executor(self.core, self.journal, FakeGossip(self.journal), Random(1))
-        clock = Clock(GENESIS, lambda: self.now_ms, lambda: 0)
+        self.clock = clock = Clock(GENESIS, lambda: self.now_ms, lambda: 0)
         self.issuance = Issuance(self.executor, EDGE, clock, Random(1), LoadMeter())
         self.link = FakeLink()
         self.link.network = self.core.rules.network
