@@ -5,8 +5,9 @@ Bob's pretends to know of nothing, and draws on.
 """
 
 import asyncio
+import os
+import signal
 import socket
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -219,13 +220,13 @@ async def own_broker(port: int) -> AsyncIterator[None]:
         "import asyncio; from edge.meters.broker import run_broker;"
         f" asyncio.run(run_broker(port={port}))"
     )
-    process = subprocess.Popen([sys.executable, "-c", script])
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", script)
     try:
         await until(partial(is_open, port))
         yield
     finally:
         process.kill()
-        process.wait()
+        await process.wait()
 
 
 def is_open(port: int) -> bool:
@@ -244,9 +245,12 @@ def play(folder: Path, scene: Callable[[Town], Awaitable[None]]) -> Town:
             running = [
                 group.create_task(town.metering.run()),
                 group.create_task(town.beat()),
-                group.create_task(run_meters(meters, town.clock.instant)),
             ]
+            measuring = group.create_task(run_meters(meters, town.clock.instant))
             await scene(town)
+            assert not measuring.done()
+            os.kill(os.getpid(), signal.SIGTERM)  # which the meters take: it ends them
+            await measuring
             for one in running:
                 one.cancel()
         town.journal.close()

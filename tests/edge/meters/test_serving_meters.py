@@ -1,5 +1,6 @@
-"""What a home edge tells its capable meters, and what it takes from them. Only the broker is fake."""
+"""What a home edge tells its capable meters, and takes from them. Only the broker is fake."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,7 +59,7 @@ class Town(Home):
 
     def step(self) -> dict[str, bytes]:
         """Let the edge look once; return what it published, and forget it."""
-        self.run(self.serving.step)
+        asyncio.run(self.serving.step())
         published, self.link.published = self.link.published, {}
         return published
 
@@ -187,6 +188,7 @@ def test_a_meter_that_floods_is_asked_for_more_work(town: Town) -> None:
 
 
 def test_the_door_is_served_beside_the_readings(town: Town) -> None:
+    town.start()  # its queues belong to one loop
     note = town.made(METER, Data("note", b""))
 
     async def scene() -> None:
