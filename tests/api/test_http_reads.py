@@ -5,13 +5,11 @@ from fastapi import FastAPI
 
 from access.device import Claim, claim_registration, register_operation
 from api.http.app import create_app
-from api.node.metrics import Stand
 from api.node.node_service import NodeApi
 from coordinator.issuer import sign_milestone
 from devices.reading import Reading, encode_reading, salted_leaf, sign_reading
 from edge.journal.entries import Arrival, Batch, TakenReading
 from edge.journal.sealing import SaltedReading, seal, sealing_key
-from edge.meters.obedience import Obedience
 from energy.transfer import TransferEeuro, transfer_operation
 from tangle.address import address_of, encode_address
 from tangle.effects import Halted
@@ -323,34 +321,6 @@ def test_a_registered_meter_is_a_device_before_its_first_reading(
             "relay": None,
         }
     ]
-
-
-def test_a_home_edge_lists_a_meter_that_does_not_obey(node: SmallNode, app: FastAPI) -> None:
-    register_meter(node)
-    relay = Obedience(
-        limit_w=500,
-        since_ms=7,
-        served_index=3,
-        said_limit_w=0,
-        said_index=2,
-        in_a_row=2,
-        excess_wh=40,
-        disobeyed_at_ms=9,
-    )
-    node.told_stand = Stand(relays={METER_ADDRESS: relay}, disobeyed=1)
-
-    shown = get(app, "/api/v1/devices")["devices"][0]["relay"]
-
-    assert shown == {
-        "asked_w": 500,
-        "since_ms": 7,
-        "served_index": 3,
-        "said_w": 0,
-        "said_index": 2,
-        "disobeys": True,
-        "excess_wh": 40,
-        "disobeyed_at_ms": 9,
-    }
 
 
 def test_the_home_edge_audits_the_commitments_milestone_by_milestone(node: SmallNode) -> None:
