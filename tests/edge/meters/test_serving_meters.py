@@ -7,18 +7,27 @@ from pathlib import Path
 import pytest
 
 from devices.messages import Answer, RelayStatus, Tips, read_message, sign_message
+from devices.reading import Reading, encode_reading, sign_reading
 from devices.topics import answer_topic, standing_topic, tips_topic
 from edge.meters.serving_meters import ServingMeters
 from edge.node.local_difficulty import FREE_BURST
-from energy.ctt.calls import Confirm, Create, CttCall, Recharge, Register, ctt_operation
+from energy.ctt.calls import (
+    Confirm,
+    Create,
+    CttCall,
+    Recharge,
+    Register,
+    SignInterruption,
+    ctt_operation,
+)
 from energy.ctt.standing import verify_standing
 from tangle.accounts import sequence_window
 from tangle.address import address_of
 from tangle.keys import SigningKey
 from tangle.transaction import Data, Payload, TransactionId
 from tangle.verification import Verified
-from tests.community import VOTER, member_key, meter_key
-from tests.edge.meters.test_metering import DEVICE, METER, Home, until
+from tests.community import START_MS, VOTER, member_key, meter_key
+from tests.edge.meters.test_metering import DEVICE, METER, SLOT_MS, Home, until
 from tests.tangle.cores import EDGE, GENESIS, MAKE
 
 ALICE, OPERATOR = member_key(0), member_key(1)
@@ -114,20 +123,80 @@ def test_a_confirmed_meter_is_told_though_it_says_nothing_also_after_a_restart(t
     assert standing in town.step()
 
 
-def test_while_the_broker_is_away_nothing_is_told_and_no_order_runs(town: Town) -> None:
+def test_each_milestone_is_told_once_and_a_newcomer_does_not_wait_for_the_next(town: Town) -> None:
     town.says()
+    assert town.step() != {}
+    assert town.step() == {}
+
+    town.serving.relays.clear()
+    town.says()
+
+    assert topics(town)[0] in town.step()
+
+
+def test_while_the_broker_is_away_nothing_is_told_and_no_order_runs(town: Town) -> None:
+    town.confirm_meter()
+    town.does(ALICE, SignInterruption(0))
+    town.step()
+    assert town.serving.relays[DEVICE].limit_w == 0
+    town.confirm()
     town.link.is_connected = False
 
     assert town.step() == {}
+    assert town.serving.relays[DEVICE].limit_w is None
     town.link.is_connected = True
     assert topics(town)[0] in town.step()
+
+
+def posted(town: Town, sequence: int, start_ms: int, import_wh: int) -> bytes:
+    network, end_ms = town.core.rules.network, start_ms + SLOT_MS
+    plain = Reading(network, DEVICE, sequence, start_ms, end_ms, import_wh, 0, "measured")
+    return encode_reading(sign_reading(plain, METER))
+
+
+def test_readings_that_draw_on_are_held_against_the_meter(town: Town) -> None:
+    town.confirm_meter()
+    town.does(ALICE, SignInterruption(0))
+    town.start()
+    town.confirm()
+    town.step()
+
+    async def scene() -> None:
+        starts = [START_MS + at * SLOT_MS for at in range(4)]
+        town.post(*(posted(town, at, start, 100 * at) for at, start in enumerate(starts)))
+        await until(lambda: town.serving.relays[DEVICE].in_a_row == 3)
+
+    town.run(scene)
+
+    assert town.serving.relays[DEVICE].disobeys
+    assert town.serving.disobeyed == 2
+
+
+def test_what_was_drawn_between_two_readings_may_be_of_before_the_order(town: Town) -> None:
+    town.confirm_meter()
+    town.does(ALICE, SignInterruption(0))
+    town.start()
+    town.confirm()
+    town.step()
+
+    async def scene() -> None:
+        later = START_MS + SLOT_MS
+        town.post(posted(town, 0, START_MS - SLOT_MS, 0), posted(town, 1, later, 900))
+        await until(lambda: 1 in town.link.receipts)
+
+    town.run(scene)
+
+    assert town.serving.relays[DEVICE].in_a_row == 0
 
 
 def test_what_others_say_of_a_relay_is_not_believed(town: Town) -> None:
     town.says(0, key=meter_key(1))
     town.serving.hear(DEVICE, b"garbage")
     town.serving.hear(address_of(meter_key(1).public), b"not homed here")
-    tips = Tips(town.core.rules.network, (bytes(32), bytes(31) + b"\x01"), 1)
+    network, neighbour = town.core.rules.network, address_of(meter_key(1).public)
+    foreign = RelayStatus(network, neighbour, 0, "proof", 0, 1, 1)
+    town.serving.hear(DEVICE, sign_message(foreign, METER))
+    tips = Tips(network, (bytes(32), bytes(31) + b"\x01"), 1)
     town.serving.hear(DEVICE, sign_message(tips, METER))
 
     assert town.serving.relays == {}

@@ -25,10 +25,8 @@ from energy.ctt.calls import (
 )
 from energy.ctt.contract import apply_ctt
 from energy.ctt.rows import (
-    PROPOSAL_PREFIX,
     Account,
     CttToken,
-    Proposal,
     account,
     account_key,
     account_row,
@@ -38,14 +36,12 @@ from energy.ctt.rows import (
     token,
     tokens_of,
 )
-from tangle.accounts import NO_ADDRESS, Identity, identity_key
-from tangle.codec import encode
 from tangle.contracts import Changed, Context
 from tangle.keys import SigningKey
 from tangle.outcomes import Reason
 from tangle.rows import Draft
 from tangle.transaction import MAX_INTEGER, TransactionId
-from tests.community import VOTER, key, member_key, meter_key
+from tests.community import VOTER, member_key, meter_key
 from tests.energy.ctt.world import (
     ADMIN,
     ALICE,
@@ -229,61 +225,10 @@ def test_every_row_of_the_contract_can_be_read_by_people() -> None:
     }
 
     assert read == {b"collection", b"token", b"account", b"meter", b"claim"}
-    proposing = after([(VOTER, FAVOUR)], three_voters())
-    (proposal,) = proposing.rows.scan(PROPOSAL_PREFIX)
-    assert isinstance(decode_ctt_row(*proposal), Proposal)
     assert decode_ctt_row(b"balance/", b"") is None
 
 
 CREATE = Create(address(ADMIN), address(OPERATOR), 10, 1, 0)
-FAVOUR = Create(address(BOB), address(OPERATOR), 10, 1, 0)
-SECOND, THIRD = key(801), key(802)
-
-
-def set_role(world: World, voter: SigningKey, role: str) -> None:
-    row = Identity(voter.public, role, NO_ADDRESS, NO_ADDRESS)
-    world.rows.put({identity_key(address(voter)): encode(row)})
-
-
-def three_voters() -> World:
-    world = empty_world()
-    set_role(world, SECOND, "voter")
-    set_role(world, THIRD, "voter")
-    return world
-
-
-def test_a_collection_needs_more_than_half_of_the_voters_on_the_same_terms() -> None:
-    world = three_voters()
-
-    assert world.call(VOTER, FAVOUR) is None
-    assert (world.events[0].name, world.said("in_favour")) == ("ctt.proposed", 1)
-    assert world.call(VOTER, FAVOUR) is None, "again is no second voice"
-    assert world.call(SECOND, CREATE) is None
-    assert collection(world.rows) is None
-    assert world.call(VOTER, CREATE) is None
-
-    made = collection(world.rows)
-    assert made is not None
-    assert made.admin == address(ADMIN)
-    assert list(world.rows.scan(PROPOSAL_PREFIX)) == []
-    assert world.call(THIRD, FAVOUR) is Reason.NOT_ALLOWED
-
-
-def test_who_votes_no_more_does_not_count_for_a_collection() -> None:
-    world = three_voters()
-    assert world.call(SECOND, FAVOUR) is None
-    set_role(world, SECOND, "member")
-    fourth = key(803)
-    set_role(world, fourth, "voter")
-
-    assert world.call(VOTER, FAVOUR) is None
-
-    assert collection(world.rows) is None
-    assert world.call(SECOND, FAVOUR) is Reason.NOT_ALLOWED
-    assert world.call(THIRD, FAVOUR) is None
-    assert collection(world.rows) is not None
-
-
 BOUGHT: Step = (ALICE, BuyEmpty(1))
 OFFERED: Step = (ALICE, SetOnSale(0, 1 * EUR, 0))
 STRANGER = meter_key(1)
