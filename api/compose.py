@@ -132,6 +132,8 @@ class _Served:
             readings={} if metering is None else metering.intake.counts,
             messages={} if link is None else link.counts,
             pruned=self.keeper.removed,
+            relays={} if metering is None else metering.serving.relays,
+            disobeyed=0 if metering is None else metering.serving.disobeyed,
         )
 
     def peers(self) -> tuple[PeerView, ...]:

@@ -9,6 +9,7 @@ them in order, once each, so a copy does no harm.
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from devices.reading import Reading, encode_reading, sign_reading
 from devices.receipt import decode_receipt, verify_receipt
@@ -95,6 +96,8 @@ class Store:
 
     readings: tuple[KeptReading, ...]
     state: MeterState
+    counted: bytes | None = None
+    """What the meter's counting part makes of these readings; `None` if it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +129,27 @@ class Finished:
 MeterEffect = Store | Publish | Forget | Refused | Finished
 
 
+class Counting(Protocol):
+    """What may stand between a source and the readings, and count these: see `devices.capable`."""
+
+    @property
+    def is_reporting(self) -> bool:
+        """Whether something of it is on its way that the meter must not end without."""
+        ...
+
+    def sourced(self, position: Position) -> Position:
+        """Return a position of the meter as its source knows it."""
+        ...
+
+    def read(self, before: Registers, row: SourceRow) -> SourceRow:
+        """Return what the meter reads where its source has `row`, and count it."""
+        ...
+
+    def stored(self) -> bytes:
+        """Return what is to be stored with the readings counted so far."""
+        ...
+
+
 class MeterCore:
     """Decides what a meter does; never does it.
 
@@ -140,6 +164,7 @@ class MeterCore:
         state: MeterState,
         kept: Sequence[bytes],
         limits: MeterLimits,
+        counting: Counting | None = None,
     ) -> None:
         """Go on from what was stored.
 
@@ -149,6 +174,7 @@ class MeterCore:
             state: As last stored; `MeterState()` for a new meter.
             kept: Canonical bytes of the unreceipted readings, in order, without gaps.
             limits: May differ from run to run.
+            counting: As stored with the same readings; `None` for a meter that only reads.
 
         Raises:
             InvalidRecordingError: The source does not continue what was measured before.
@@ -160,9 +186,10 @@ class MeterCore:
         self._limits = limits
         self._state = state
         self._kept = deque(kept)
-        self._upcoming = source.row(state.position)
+        self._counting = counting
+        self._upcoming = source.row(self._position(state))
         if self._upcoming is not None:
-            _verify_continues(state, self._upcoming)
+            _verify_continues(self._position(state), self._upcoming)
         self._measuring = True
         self._finished = False
         self._connected = False
@@ -249,20 +276,29 @@ class MeterCore:
             return []
         room = min(self._limits.max_kept - len(self._kept), self._limits.rows_per_tick)
         state, upcoming = self._state, self._upcoming
-        bridge = self._source.bridge(state.position, now.ledger_ms)
+        bridge = self._source.bridge(self._position(state), now.ledger_ms)
         if bridge is not None:
             upcoming = bridge
         made: list[KeptReading] = []
         while upcoming is not None and upcoming.interval_end_ms <= now.ledger_ms and room:
-            made.append(KeptReading(state.produced, self._sign(state.produced, upcoming)))
-            state = _measured(state, upcoming)
-            upcoming = self._source.row(state.position)
+            row = self._read(state, upcoming)
+            made.append(KeptReading(state.produced, self._sign(state.produced, row)))
+            state = _measured(state, row)
+            upcoming = self._source.row(self._position(state))
             room -= 1
         if not made:
             return []
         self._state, self._upcoming = state, upcoming
         self._kept.extend(reading.data for reading in made)
-        return [Store(tuple(made), state)]
+        counted = None if self._counting is None else self._counting.stored()
+        return [Store(tuple(made), state, counted)]
+
+    def _position(self, state: MeterState) -> Position:
+        """Return where the source goes on."""
+        return state.position if self._counting is None else self._counting.sourced(state.position)
+
+    def _read(self, state: MeterState, row: SourceRow) -> SourceRow:
+        return row if self._counting is None else self._counting.read(state.registers, row)
 
     def _sign(self, sequence: int, row: SourceRow) -> bytes:
         """Return the canonical bytes of the reading that `row` is."""
@@ -300,7 +336,8 @@ class MeterCore:
     def _finish(self) -> list[MeterEffect]:
         """Say once that nothing is left to do."""
         ended = not self._measuring or self._upcoming is None
-        if self._finished or not ended or self._kept:
+        is_reporting = self._counting is not None and self._counting.is_reporting
+        if self._finished or not ended or self._kept or is_reporting:
             return []
         self._finished = True
         return [Finished()]
@@ -321,15 +358,15 @@ def _receipted(state: MeterState, through: int) -> MeterState:
     return MeterState(state.produced, through, state.registers, state.interval_end_ms)
 
 
-def _verify_continues(state: MeterState, row: SourceRow) -> None:
+def _verify_continues(position: Position, row: SourceRow) -> None:
     """Check that the source goes on where it stopped: its file may have been exchanged."""
-    name = f"row {state.produced} of the source"
-    if row.interval_start_ms < state.interval_end_ms:
+    name = f"row {position.rows} of the source"
+    if row.interval_start_ms < position.interval_end_ms:
         raise InvalidRecordingError(
             f"{name} starts at {row.interval_start_ms} ms, but this meter has already measured"
-            f" until {state.interval_end_ms} ms"
+            f" until {position.interval_end_ms} ms"
         )
-    before, after = state.registers, row.registers
+    before, after = position.registers, row.registers
     if after.import_wh < before.import_wh or after.export_wh < before.export_wh:
         raise InvalidRecordingError(
             f"{name} reads {after.import_wh} and {after.export_wh} Wh, but this meter's registers"

@@ -34,6 +34,7 @@ CREATE TABLE IF NOT EXISTS meter (
     import_wh INTEGER NOT NULL, export_wh INTEGER NOT NULL,
     interval_end_ms INTEGER NOT NULL, finished INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS counting (id INTEGER PRIMARY KEY CHECK (id = 0), state BLOB NOT NULL);
 """
 
 
@@ -150,6 +151,19 @@ class Outbox:
         state = MeterState(produced, through, Registers(import_wh, export_wh), end_ms)
         return state, [data for (data,) in kept]
 
+    def load_counting(self) -> bytes | None:
+        """Return what was stored of the meter's counting part; `None` before the first time."""
+        found = self._connection.execute("SELECT state FROM counting").fetchone()
+        return None if found is None else bytes(found[0])
+
+    def store_counting(self, data: bytes) -> None:
+        """Replace what is stored of the counting part, in one durable commit."""
+        with self._naming_errors(), self._connection:
+            self._replace_counting(data)
+
+    def _replace_counting(self, data: bytes) -> None:
+        self._cursor.execute("INSERT OR REPLACE INTO counting VALUES (0, ?)", (data,))
+
     def store(self, effect: Store) -> None:
         """Add readings and move the state, in one durable commit."""
         state = effect.state
@@ -168,6 +182,8 @@ class Outbox:
                     state.interval_end_ms,
                 ),
             )
+            if effect.counted is not None:
+                self._replace_counting(effect.counted)
             self._pass_point("outbox.store.written")
         self._pass_point("outbox.store.after")
 

@@ -19,6 +19,19 @@ from typing import Final, assert_never
 
 from aiomqtt import Client, MqttError
 
+from devices.capable import (
+    CapableEffect,
+    CapableMeter,
+    CapableTerms,
+    Heard,
+    Post,
+    StoreCapable,
+    Switched,
+    Tell,
+    Unbelieved,
+    Work,
+    decode_state,
+)
 from devices.meter import (
     Finished,
     Forget,
@@ -34,7 +47,15 @@ from devices.outbox import Outbox, no_point
 from devices.sources.household import MAX_PROFILE_SIZE, HouseholdProfile, decode_profile
 from devices.sources.recorded import MAX_RECORDING_SIZE, Recording, parse_recording
 from devices.sources.rows import ReadingSource
-from devices.topics import readings_topic, receipt_topic
+from devices.topics import (
+    answer_topic,
+    readings_topic,
+    receipt_topic,
+    relay_topic,
+    standing_topic,
+    tips_topic,
+    transactions_topic,
+)
 from tangle.address import address_of
 from tangle.effects import Instant
 from tangle.errors import (
@@ -42,6 +63,7 @@ from tangle.errors import (
     MalformedBytesError,
     StorageError,
 )
+from tangle.work import find_nonce
 
 BROKER_TIMEOUT_S: Final = 15.0
 """For a connection, a subscription, one publication. Long enough for a small host whose meters all
@@ -55,7 +77,8 @@ MAX_WAIT_S: Final = 60.0
 """Look at the clocks at least this often: they may have been set."""
 
 MAX_INBOX: Final = 64
-"""Receipts not yet looked at; the oldest goes first, for a newer one says more."""
+"""Receipts, and messages of each other kind, not yet looked at; the oldest goes first, for a newer
+one says more."""
 
 NO_DELAY: Final = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 """Small packets that wait for each other's acknowledgement cost 40 ms each without it."""
@@ -79,6 +102,9 @@ class MeterConfig:
     limits: MeterLimits = field(default_factory=MeterLimits)
     pass_point: Callable[[str], None] = no_point
     """Is told where the outbox stands, so that a test can end the process there."""
+
+    capable: CapableTerms | None = None
+    """Of a meter that reports for energy accounts and has a relay."""
 
 
 def read_recording(path: Path) -> Recording:
@@ -198,7 +224,10 @@ def _opened(
     device = address_of(identity.key.public)
     outbox = stack.enter_context(Outbox(config.outbox, identity.network, device, config.pass_point))
     state, kept = outbox.load()
-    return _Runner(config, MeterCore(identity, source, state, kept, config.limits), outbox, now)
+    terms = config.capable
+    capable = None if terms is None else CapableMeter(terms, decode_state(outbox.load_counting()))
+    core = MeterCore(identity, source, state, kept, config.limits, capable)
+    return _Runner(config, core, capable, outbox, now)
 
 
 def _log_callback(_loop: asyncio.AbstractEventLoop, context: Mapping[str, object]) -> None:
@@ -210,19 +239,38 @@ class _Runner:
     """One run of one meter. Only its task touches the core; signals leave a note and wake it."""
 
     def __init__(
-        self, config: MeterConfig, core: MeterCore, outbox: Outbox, now: Callable[[], Instant]
+        self,
+        config: MeterConfig,
+        core: MeterCore,
+        capable: CapableMeter | None,
+        outbox: Outbox,
+        now: Callable[[], Instant],
     ) -> None:
         network, device = config.identity.network, address_of(config.identity.key.public)
         self._config = config
         self._core = core
+        self._capable = capable
         self._outbox = outbox
         self._now = now
         self._readings_topic = readings_topic(network, device)
+        self._transactions_topic = transactions_topic(network, device)
+        self._relay_topic = relay_topic(network, device)
         self._receipt_topic = receipt_topic(network, device)
+        self._receivers: dict[str, Callable[[bytes, Instant], Sequence[CapableEffect]]] = {}
+        if capable is not None:
+            edge = address_of(config.identity.edge_key)
+            self._receivers = {
+                standing_topic(network, device): capable.receive_standing,
+                tips_topic(network, edge): capable.receive_tips,
+                answer_topic(network, device): capable.receive_answer,
+            }
         self._name = device.hex()[:12]
         self._task: asyncio.Task[object] | None = None
         self._wake = asyncio.Event()
         self._inbox: deque[bytes] = deque(maxlen=MAX_INBOX)
+        self._letters: dict[str, deque[bytes]] = {
+            topic: deque(maxlen=MAX_INBOX) for topic in self._receivers
+        }
         self._measuring = True
         self._finished = False
         self._pause_s = FIRST_PAUSE_S
@@ -254,6 +302,8 @@ class _Runner:
                     raise broken.exceptions[0] from None
                 self._log_loss(group.exceptions[0])
             self._core.disconnected()
+            if self._capable is not None:
+                self._capable.disconnected()
             with suppress(TimeoutError):
                 # jitter, so that the meters of a street do not come back all at once
                 async with asyncio.timeout(random.uniform(0.5, 1.0) * self._pause_s):
@@ -272,10 +322,13 @@ class _Runner:
             max_queued_incoming_messages=MAX_INBOX,
         )
         async with client:
-            await client.subscribe(self._receipt_topic, qos=1)
+            wanted = [self._receipt_topic, *self._receivers]
+            await client.subscribe([(topic, 1) for topic in wanted])
             async with asyncio.TaskGroup() as group:
                 collecting = group.create_task(self._collect(client))
                 await self._perform(self._core.connected(self._now()), client)
+                if self._capable is not None:
+                    await self._carry_out(self._capable.connected(self._now()), client)
                 await self._drive(client)
                 collecting.cancel()
 
@@ -283,9 +336,14 @@ class _Runner:
         """Put receipts into the inbox. Raises `MqttError` when the connection is lost."""
         async for message in client.messages:
             # amqtt hands a new client what other clients have subscribed to as well
-            if message.topic.value == self._receipt_topic and isinstance(message.payload, bytes):
+            topic = message.topic.value
+            if topic == self._receipt_topic:
                 self._inbox.append(message.payload)
-                self._wake.set()
+            elif topic in self._letters:
+                self._letters[topic].append(message.payload)
+            else:
+                continue
+            self._wake.set()
 
     async def _drive(self, client: Client | None) -> None:
         """Feed the core with receipts, notes and time until the run is over."""
@@ -295,6 +353,7 @@ class _Runner:
             if not self._measuring:
                 await self._perform(self._core.stop_measuring(), client)
             await self._perform(self._core.tick(self._now()), client)
+            await self._tick_capable(client)
             while self._inbox and not self._finished:
                 await self._perform(self._core.receive(self._inbox.popleft(), self._now()), client)
             if not self._finished:
@@ -302,14 +361,32 @@ class _Runner:
                     async with asyncio.timeout(self._wait_s()):
                         await self._wake.wait()
 
+    async def _tick_capable(self, client: Client | None) -> None:
+        """Let the capable part see the time, and what came for it."""
+        if self._capable is None:
+            return
+        await self._carry_out(self._capable.tick(self._now()), client)
+        for topic, letters in self._letters.items():
+            while letters:
+                effects = self._receivers[topic](letters.popleft(), self._now())
+                await self._carry_out(effects, client)
+
     def _wait_s(self) -> float:
-        """Return the seconds until the core wants to be called again."""
+        """Return the seconds until one of the cores wants to be called again."""
         deadline, now = self._core.next_deadline(), self._now()
-        waits_ms = [MAX_WAIT_S * 1_000]
-        if deadline.wall_ms is not None:
-            waits_ms.append(deadline.wall_ms - now.wall_ms)
-        if deadline.ledger_ms is not None:
-            waits_ms.append((deadline.ledger_ms - now.ledger_ms) / self._config.time_scale)
+        wall_ms, ledger_ms = [deadline.wall_ms], [deadline.ledger_ms]
+        if self._capable is not None:
+            wall_ms.append(self._capable.next_wall_ms())
+            ledger_ms.append(self._capable.next_ledger_ms())
+        waits_ms = [
+            MAX_WAIT_S * 1_000,
+            *(due_ms - now.wall_ms for due_ms in wall_ms if due_ms is not None),
+            *(
+                (due_ms - now.ledger_ms) / self._config.time_scale
+                for due_ms in ledger_ms
+                if due_ms is not None
+            ),
+        ]
         return max(min(waits_ms), 1) / 1_000
 
     async def _perform(self, effects: Sequence[MeterEffect], client: Client | None) -> None:
@@ -326,17 +403,54 @@ class _Runner:
                     self._outbox.forget(through)
                     self._pause_s = FIRST_PAUSE_S  # a connection that serves its purpose
                 case Refused(error):
-                    self._log_refusal(error)
+                    self._log_refusal("receipt", error)
                 case Finished():
                     self._outbox.finish()
                     self._finished = True
                 case _:
                     assert_never(effect)
 
+    async def _carry_out(self, effects: Sequence[CapableEffect], client: Client | None) -> None:
+        """Carry out what the capable part asks for, in order."""
+        for effect in effects:
+            match effect:
+                case StoreCapable(data):
+                    self._outbox.store_counting(data)
+                case Work(tx_id, bits):
+                    nonce = await asyncio.to_thread(find_nonce, tx_id, bits)
+                    assert self._capable is not None
+                    await self._carry_out(self._capable.worked(tx_id, nonce, self._now()), client)
+                case Post(data):
+                    assert client is not None, "the core posts only while connected"
+                    await client.publish(self._transactions_topic, data, qos=1)
+                case Tell(data):
+                    assert client is not None, "the core posts only while connected"
+                    await client.publish(self._relay_topic, data, qos=1, retain=True)
+                case Switched(relay):
+                    _log.warning(
+                        "meter %s: relay %s (%s, milestone %d)",
+                        self._name,
+                        "closed" if relay.limit_w is None else f"limits to {relay.limit_w} W",
+                        relay.why,
+                        relay.index,
+                    )
+                case Heard(answer):
+                    _log.info(
+                        "meter %s: report %s %s %s",
+                        self._name,
+                        answer.said,
+                        answer.code,
+                        answer.why,
+                    )
+                case Unbelieved(error):
+                    self._log_refusal("message", error)
+                case _:
+                    assert_never(effect)
+
     def _log_loss(self, error: BaseException) -> None:
         _log.info("meter %s: no connection to the broker: %s", self._name, error)
 
-    def _log_refusal(self, error: Exception) -> None:
+    def _log_refusal(self, what: str, error: Exception) -> None:
         self._refused += 1
         if self._refused & (self._refused - 1) == 0:  # 1st, 2nd, 4th …: a flood fills no log
-            _log.warning("meter %s refused receipt %d: %s", self._name, self._refused, error)
+            _log.warning("meter %s refused %s %d: %s", self._name, what, self._refused, error)

@@ -13,6 +13,7 @@
     │   │       └── OtherLeaderError     proposed by a key that this co-signer does not follow
     │   ├── InvalidReadingError          what a meter must not send
     │   ├── InvalidReceiptError          what no meter may forget readings on
+    │   ├── InvalidMessageError          what meter and home edge must not say to each other
     │   ├── InvalidRecordingError        a file of recorded registers that breaks its format
     │   ├── ForeignStoreError            a data file of another network or another key
     │   ├── DamagedStoreError            a data file that is not what was written
@@ -101,6 +102,10 @@ class InvalidReadingError(InvalidError):
 
 class InvalidReceiptError(InvalidError):
     """A receipt on which a meter must not forget its readings."""
+
+
+class InvalidMessageError(InvalidError):
+    """What a meter and its home edge must not say to each other."""
 
 
 class InvalidRecordingError(InvalidError):

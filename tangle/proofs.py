@@ -146,17 +146,18 @@ def prove_row(anchor: Anchor, trie: Trie, rows: RowReader, key: bytes) -> RowPro
         rows: The state.
         key: Of the row.
     """
-    return RowProof(anchor, key, _row_state(trie, rows, key))
+    return RowProof(anchor, key, row_state(trie, rows, key))
 
 
 def prove_address(anchor: Anchor, trie: Trie, rows: RowReader, address: Address) -> AddressProof:
     """Return the proof of what the ledger holds for an address; arguments as in `prove_row`."""
     return AddressProof(
-        anchor, address, *(_row_state(trie, rows, key) for key in address_keys(address))
+        anchor, address, *(row_state(trie, rows, key) for key in address_keys(address))
     )
 
 
-def _row_state(trie: Trie, rows: RowReader, key: bytes) -> RowState:
+def row_state(trie: Trie, rows: RowReader, key: bytes) -> RowState:
+    """Return what stands at one key, with its way to the state root; arguments as `prove_row`."""
     return RowState(rows.get(key), trie.prove(key))
 
 

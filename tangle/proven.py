@@ -112,7 +112,7 @@ def verify_row_proof(proof: RowProof, genesis: Genesis) -> ProvenRow:
         InvalidProofError: What differs: milestone, keys, value or root.
     """
     milestone, _ = verify_anchor(proof.anchor, genesis)
-    _verify_row(proof.key, proof.row, milestone)
+    verify_row_state(proof.key, proof.row, milestone)
     return ProvenRow(milestone, proof.key, proof.row.value)
 
 
@@ -127,7 +127,7 @@ def verify_address_proof(proof: AddressProof, genesis: Genesis) -> ProvenAddress
     states = (proof.ent, proof.eeuro, proof.sequence, proof.identity)
     values: dict[bytes, bytes] = {}
     for key, state in zip(address_keys(address), states, strict=True):
-        _verify_row(key, state, milestone)
+        verify_row_state(key, state, milestone)
         if state.value is not None:
             values[key] = state.value
     rows = Rows(values)
@@ -156,7 +156,12 @@ def _verify_issued(verified: Verified, keyring: Keyring, under: ProvenMilestone)
             verify_signed(verified, keyring)
 
 
-def _verify_row(key: bytes, state: RowState, milestone: ProvenMilestone) -> None:
+def verify_row_state(key: bytes, state: RowState, milestone: ProvenMilestone) -> None:
+    """Check that a row stood, or was absent, after a proven milestone.
+
+    Raises:
+        InvalidProofError: Value or path are not those of the milestone's state root.
+    """
     root = milestone.payload.state_root
     with naming(f"row under the state root of milestone {milestone.index}"):
         if state.value is None:

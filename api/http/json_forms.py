@@ -294,6 +294,24 @@ class JournalledJson:
 
 
 @dataclass(frozen=True, slots=True)
+class RelayJson:
+    """What this edge node knows of a meter's relay. Powers in W; 0 for nothing."""
+
+    asked_w: int | None
+    """What the standing served leaves it; `None` for all."""
+
+    since_ms: int | None
+    served_index: int
+    said_w: int | None
+    """What the meter says that it leaves."""
+
+    said_index: int
+    disobeys: bool
+    excess_wh: int
+    disobeyed_at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceJson:
     """One meter, as ledger and journal know it."""
 
@@ -307,6 +325,7 @@ class DeviceJson:
     journalled: JournalledJson | None
     audited: int | None
     pruned: int
+    relay: RelayJson | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,6 +193,35 @@ class JournalledReadings:
 
 
 @dataclass(frozen=True, slots=True)
+class RelayView:
+    """What a home edge knows of the relay of one capable meter."""
+
+    asked_w: int | None
+    """What the newest standing served leaves it; 0 for nothing, `None` for all."""
+
+    since_ms: int | None
+    """Ledger time since when there is a limit; `None` while there is none."""
+
+    served_index: int
+    """Milestone of that standing; 0 before the first."""
+
+    said_w: int | None
+    """What the meter last said that it leaves."""
+
+    said_index: int
+    """Milestone it said to go by; 0 if it has said nothing."""
+
+    disobeys: bool
+    """It draws more than it is left, in reading after reading."""
+
+    excess_wh: int
+    """How much more, in these."""
+
+    disobeyed_at_ms: int | None
+    """Ledger time of the last time, since the node began; `None` if there was none."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceView:
     """One meter, as ledger and journal know it."""
 
@@ -221,6 +250,9 @@ class DeviceView:
     pruned: int = 0
     """Readings whose transactions had left before this node started: the ledger's rows say that
     they are applied, and there was nothing to compute anew."""
+
+    relay: RelayView | None = None
+    """`None` but for a capable meter on its home edge."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from api.http.json_forms import (
     PayloadJson,
     PeerJson,
     ReadingsJson,
+    RelayJson,
     SnapshotJson,
     TransactionJson,
 )
@@ -192,6 +193,7 @@ def device_json(view: DeviceView) -> DeviceJson:
         journalled=None if view.journalled is None else _journalled_json(view.journalled),
         audited=view.audited,
         pruned=view.pruned,
+        relay=None if view.relay is None else RelayJson(**asdict(view.relay)),
     )
 
 

@@ -14,6 +14,8 @@ from api.node.measuring import Measures
 from edge.joining.snapshots import FOLDER
 from edge.journal.entries import Counts
 from edge.journal.storage import JOURNAL_NAME
+from edge.meters.obedience import Obedience
+from tangle.address import Address
 from tangle.node import NodeCore
 
 PREFIX: Final = "tanglewatt_"
@@ -49,6 +51,12 @@ class Stand:
 
     pruned: int = 0
     """Transactions that left the journal."""
+
+    relays: Mapping[Address, Obedience] = field(default_factory=dict)
+    """Of the capable meters homed here."""
+
+    disobeyed: int = 0
+    """Readings in which one of them was held to disobey."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +142,11 @@ def traffic_families(stand: Stand, peers: tuple[PeerView, ...]) -> list[Family]:
         "absent": sum(not one.is_connected for one in peers),
         "banned": sum(one.banned_until_ms is not None for one in peers),
     }
+    relays = {
+        "served": len(stand.relays),
+        "limited": sum(one.limit_w is not None for one in stand.relays.values()),
+        "disobeying": sum(one.disobeys for one in stand.relays.values()),
+    }
     aliases = {one.alias or one.peer.hex()[:8]: one for one in peers}
     lengths = {one.name: one.length for one in stand.queues}
     limits = {one.name: one.limit for one in stand.queues}
@@ -162,6 +175,12 @@ def traffic_families(stand: Stand, peers: tuple[PeerView, ...]) -> list[Family]:
         labelled("frames_refused_total", "counter", "Of the mesh.", "reason", stand.frames_refused),
         counter("frames_dropped_total", "Not sent: the queue was full.", stand.frames_dropped),
         labelled("meter_readings_total", "counter", "At the intake.", "result", stand.readings),
+        labelled("meter_relays", "gauge", "Capable meters homed here.", "state", relays),
+        counter(
+            "meter_disobedient_readings_total",
+            "Drawn against what a relay was asked for.",
+            stand.disobeyed,
+        ),
         labelled(
             "meter_messages_total", "counter", "Of the link to the broker.", "event", stand.messages
         ),

@@ -442,13 +442,14 @@ class NodeApi:
         self, journal: Journal, meters: Mapping[Address, Identity]
     ) -> tuple[DeviceView, ...]:
         tallies, kept = self._applied.catch_up(journal), journal.meters()
-        forgotten = journal.leaving.forgotten()
+        forgotten, relays = journal.leaving.forgotten(), self._node.stand().relays
         return tuple(
             device_view(
                 device,
                 meters.get(device),
                 tallies.get(device, Tally()),
                 self._journalled(journal, device, kept.get(device), forgotten.get(device, 0)),
+                relays.get(device),
             )
             for device in sorted({*meters, *kept, *tallies})
         )

@@ -1,9 +1,9 @@
 """Makes proofs of what a node has applied, from its core and its journal."""
 
 from api.http.service import Proved
+from edge.journal.anchoring import anchor_of, last_anchor
 from edge.journal.journal import Journal
 from tangle.address import Address
-from tangle.anchors import Anchor
 from tangle.errors import InvalidProofError, NotProvableError
 from tangle.genesis import Genesis
 from tangle.node import NodeCore
@@ -51,19 +51,14 @@ def transaction_proof(journal: Journal, tx_id: TransactionId) -> TransactionProo
 
 def row_proof(core: NodeCore, journal: Journal, key: bytes) -> RowProof:
     """Return the proof of one row after the last milestone. Raises `NotProvableError`."""
-    anchor = _last_anchor(core, journal)
+    anchor = last_anchor(core, journal)
     return prove_row(anchor, core.ledger.trie, core.ledger.rows, key)
 
 
 def address_proof(core: NodeCore, journal: Journal, address: Address) -> AddressProof:
     """Return the proof of an address after the last milestone. Raises `NotProvableError`."""
-    anchor = _last_anchor(core, journal)
+    anchor = last_anchor(core, journal)
     return prove_address(anchor, core.ledger.trie, core.ledger.rows, address)
-
-
-def anchor_of(journal: Journal, index: int, milestone: bytes) -> Anchor:
-    """Return what proofs under the milestone of `index` hang on: it, and the keys' way to it."""
-    return Anchor(journal.rotations(below=index), milestone)
 
 
 def proved(proof: Proof, genesis: Genesis) -> Proved:
@@ -77,14 +72,3 @@ def proved(proof: Proof, genesis: Genesis) -> Proved:
     except InvalidProofError as error:
         raise NotProvableError(f"what this node keeps does not prove it: {error}") from error
     return Proved(encode_proof(proof), proven)
-
-
-def _last_anchor(core: NodeCore, journal: Journal) -> Anchor:
-    """Return the anchor of the state as it is now: the last milestone is referenced by none."""
-    milestone = core.pending(core.confirmed_id)
-    if milestone is None:
-        raise NotProvableError(
-            f"rows after milestone {core.confirmed_index}: that milestone is not here,"
-            " the next one will be"
-        )
-    return anchor_of(journal, core.confirmed_index, milestone.data)

@@ -5,6 +5,7 @@ import os
 from functools import cache
 from pathlib import Path
 from typing import Annotated, assert_never
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -15,6 +16,7 @@ from api.settings.logs import configure_logs
 from api.settings.private_files import create_folder
 from api.settings.records import MeterConfig, RecordedSource, SyntheticSource
 from api.terminal.options import ConfigFile, Settings, ending, run_single, settings
+from devices.capable import CapableTerms
 from devices.meter import MeterIdentity
 from devices.shell import MeterConfig as ShellConfig
 from devices.shell import read_profile, read_recording, run_meter
@@ -25,7 +27,7 @@ from edge.ground.clock import Clock
 from edge.ground.faults import pass_point
 from edge.ground.key_file import read_key_file, read_passphrase
 from tangle.genesis import Genesis, network_id
-from tangle.keys import PublicKey
+from tangle.keys import PublicKey, SigningKey
 
 DeliverOnly = Annotated[
     bool, typer.Option("--deliver-only", help="Make no new reading; deliver the rest and end.")
@@ -64,8 +66,16 @@ def meter_of(record: MeterConfig, genesis: Genesis) -> tuple[ShellConfig, Readin
         record.mqtt.port,
         genesis.parameters.time_scale,
         pass_point=pass_point,
+        capable=_terms(record, genesis, key),
     )
     return shell, _source(record.source, genesis.ledger_start_ms)
+
+
+def _terms(record: MeterConfig, genesis: Genesis, key: SigningKey) -> CapableTerms | None:
+    """Return what a meter goes by that reports for energy accounts; `None` for one that reads."""
+    if record.ctt is None:
+        return None
+    return CapableTerms(genesis, key, PublicKey(record.edge.key), ZoneInfo(record.ctt.zone))
 
 
 def _source(source: RecordedSource | SyntheticSource, ledger_start_ms: int) -> ReadingSource:

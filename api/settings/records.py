@@ -292,6 +292,14 @@ class SyntheticSource:
 
 
 @dataclass(frozen=True, slots=True)
+class EnergyAccounts:
+    """Section `ctt` of a meter that reports for energy accounts and has a relay."""
+
+    zone: Zone = "UTC"
+    """Whose midnights part the settlement periods: as at the node that settles."""
+
+
+@dataclass(frozen=True, slots=True)
 class MeterConfig:
     """All a meter is told."""
 
@@ -299,6 +307,7 @@ class MeterConfig:
     edge: HomeEdge
     source: RecordedSource | SyntheticSource
     mqtt: Mqtt = Mqtt()
+    ctt: EnergyAccounts | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,6 +157,11 @@ class Intake:
         """
         return _through(self._devices[device])
 
+    def last_reading(self, device: Address) -> Reading | None:
+        """Return the newest journalled reading of a meter homed here; `None` before the first."""
+        last = self._devices[device].last
+        return None if last is None else last.reading
+
     def receive(self, device: Address, payload: bytes, now_ms: int) -> IntakeResult:
         """Judge one arrival against what is journalled."""
         return self.receive_all([(device, payload)], now_ms)[0]

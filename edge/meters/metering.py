@@ -14,7 +14,7 @@ from typing import Final, Protocol
 import structlog
 
 from access.device import Register, register_operation
-from devices.reading import SALT_SIZE, decode_reading, salted_leaf
+from devices.reading import SALT_SIZE, Reading, decode_reading, salted_leaf
 from devices.receipt import Receipt, encode_receipt, sign_receipt
 from edge.ground.clock import Clock
 from edge.ground.faults import pass_point
@@ -22,12 +22,14 @@ from edge.journal.entries import FormedBatch, TakenReading
 from edge.journal.sealing import NONCE_SIZE, SaltedReading, open_sealed, seal, sealing_key
 from edge.meters.batches import Batcher, BatchToIssue
 from edge.meters.intake import Accepted, HomedDevice, Intake, IntakeResult, Refused
+from edge.meters.serving_meters import MeterDoor, ServingMeters
 from edge.node.executor import Executor
 from edge.node.issuance import Issuance
 from tangle.accounts import identity, reading_ranges
 from tangle.address import Address, address_of, encode_address
 from tangle.effects import Confirmed, Effect, Expired
 from tangle.errors import StorageError, UnavailableError
+from tangle.keys import PublicKey
 from tangle.merkle import merkle_root
 from tangle.outcomes import Applied, Ignored, Outcome, State
 from tangle.transaction import ReadingBatch, TransactionId
@@ -42,7 +44,7 @@ IDLE_S: Final = 0.25
 _log: Final = structlog.get_logger(__name__)
 
 
-class Link(Protocol):
+class Link(MeterDoor, Protocol):
     """What metering needs of the connection to the meters."""
 
     async def run(self) -> None:
@@ -92,6 +94,8 @@ class Metering:
         self._network = network
         self.intake = Intake(network, self._homed(), self._journalled_reading)
         self.batcher = Batcher(batch_interval_ms)
+        keys = {device: PublicKey(one.key) for device, one in self.enrolments.items()}
+        self.serving = ServingMeters(executor, issuance, link, clock, keys)
         self._registering: dict[TransactionId, Address] = {}
         self._batched: set[Address] = set()
         self._refused = 0
@@ -107,6 +111,7 @@ class Metering:
             group.create_task(self._take())
             group.create_task(self._batch())
             group.create_task(self._register())
+            group.create_task(self.serving.run())
 
     def open_readings(
         self, device: Address, first: int, last: int
@@ -147,8 +152,14 @@ class Metering:
             return
         now = self._clock.instant()
         self._executor.carry_out([], now, readings=tuple(map(self._sealed, accepted)))
+        before = {
+            one.device: self.intake.last_reading(one.device)
+            for one in accepted
+            if one.device in self.serving.relays
+        }
         self.intake.journalled(results)
         for result in accepted:
+            self._judge(result, before)
             if result.lost is not None:
                 _log.warning(
                     "readings lost with a disk: the meter no longer has them",
@@ -161,6 +172,16 @@ class Metering:
                 self.batcher.journalled(result.device, sequence, now.wall_ms)
             else:
                 self._begin_batching(result.device)
+
+    def _judge(self, accepted: Accepted, before: dict[Address, Reading | None]) -> None:
+        """Compare what was drawn since the last reading with what the relay was asked for."""
+        if accepted.device not in before:
+            return
+        reading = accepted.signed.reading
+        last, before[accepted.device] = before[accepted.device], reading
+        if last is not None:
+            interval = (last.interval_end_ms, reading.interval_end_ms)
+            self.serving.judge(accepted.device, interval, reading.import_wh - last.import_wh)
 
     def _sealed(self, accepted: Accepted) -> TakenReading:
         content = SaltedReading(os.urandom(SALT_SIZE), accepted.payload)

@@ -17,14 +17,30 @@ from typing import Final
 
 from aiomqtt import Client, Message, MqttError
 
+from devices.messages import MAX_MESSAGE_SIZE
 from devices.reading import MAX_READING_SIZE
-from devices.topics import readings_topic, receipt_topic
+from devices.topics import (
+    all_relays_topic,
+    all_transactions_topic,
+    readings_topic,
+    receipt_topic,
+    relay_topic,
+    transactions_topic,
+)
 from edge.meters.reading_queue import ReadingQueue
 from tangle.address import Address, encode_address
+from tangle.transaction import MAX_TRANSACTION_SIZE
 
 MAX_QUEUED: Final = 4_096
 """Readings that wait for the node: about 1 MB. The newest of who has most are dropped when it is
 full: a meter posts in order and goes back to the oldest one without a receipt."""
+
+MAX_POSTED: Final = 512
+"""Transactions and, besides, words about relays that wait for the node; overflow as of readings. A
+meter posts again what nobody answers."""
+
+MAX_TAKEN: Final = 16
+"""Transactions handed over at a time: each is judged and journalled by itself."""
 
 MAX_RECEIVED: Final = 512
 """Readings handed over at a time: what one durable commit may well hold."""
@@ -56,6 +72,29 @@ class BrokerAddress:
     password: str | None = field(default=None, repr=False)
 
 
+class _Line:
+    """What waits for the node of one kind of message."""
+
+    def __init__(self, limit: int, max_size: int) -> None:
+        self.queue = ReadingQueue(limit)
+        self.max_size = max_size
+        self._has_some = asyncio.Event()
+
+    def add(self, device: Address, payload: bytes) -> tuple[Address, bytes] | None:
+        """Queue one; return what had to leave for it."""
+        gone = self.queue.add(device, payload)
+        self._has_some.set()
+        return gone
+
+    async def take(self, most: int) -> list[tuple[Address, bytes]]:
+        """Take out up to `most`, the meters in turn; waits for some."""
+        await self._has_some.wait()
+        taken = self.queue.take(most)
+        if not self.queue:
+            self._has_some.clear()
+        return taken
+
+
 class MeterLink:
     """One node's connection to its meters, made anew whenever it is lost.
 
@@ -77,13 +116,17 @@ class MeterLink:
         self._broker = broker
         self._network = network
         self._name = name
-        self._devices = {readings_topic(network, device): device for device in devices}
-        self._receipts: dict[Address, bytes] = {}
-        self._unpublished: dict[Address, None] = {}
+        self._devices: dict[str, Address] = {}
+        self._lines: dict[str, _Line] = {}
+        self._retained: dict[str, bytes] = {}
+        self._unpublished: dict[str, None] = {}
         self._unsubscribed: list[str] = []
         self._has_work = asyncio.Event()
-        self._arrivals = ReadingQueue(MAX_QUEUED)
-        self._has_arrivals = asyncio.Event()
+        self._arrivals = _Line(MAX_QUEUED, MAX_READING_SIZE)
+        self._transactions = _Line(MAX_POSTED, MAX_TRANSACTION_SIZE)
+        self._statuses = _Line(MAX_POSTED, MAX_MESSAGE_SIZE)
+        for device in devices:
+            self._add(device)
         self._pause_s = FIRST_PAUSE_S
         self.is_connected = False
         """Whether the readings topics are subscribed to at this moment."""
@@ -94,23 +137,39 @@ class MeterLink:
     @property
     def waiting(self) -> int:
         """Readings that came and that the node has not taken yet."""
-        return len(self._arrivals)
+        return len(self._arrivals.queue)
 
     def home(self, device: Address) -> None:
         """Take in the readings of one more meter."""
         topic = readings_topic(self._network, device)
         if topic not in self._devices:
-            self._devices[topic] = device
+            self._add(device)
             self._unsubscribed.append(topic)
             self._has_work.set()
+
+    def _add(self, device: Address) -> None:
+        for topic, line in (
+            (readings_topic(self._network, device), self._arrivals),
+            (transactions_topic(self._network, device), self._transactions),
+            (relay_topic(self._network, device), self._statuses),
+        ):
+            self._devices[topic] = device
+            self._lines[topic] = line
 
     def publish_receipt(self, device: Address, data: bytes) -> None:
         """Have `data` stand as the newest receipt of `device`, as soon as there is a connection.
 
         An older one that was not published yet never will be: the newer says more.
         """
-        self._receipts[device] = data
-        self._unpublished[device] = None
+        self.publish(receipt_topic(self._network, device), data)
+
+    def publish(self, topic: str, data: bytes) -> None:
+        """Have `data` stand as the newest on `topic`, retained, as soon as there is a connection.
+
+        What was to stand there before and was not published yet never will be.
+        """
+        self._retained[topic] = data
+        self._unpublished[topic] = None
         self._has_work.set()
 
     async def receive(self) -> list[tuple[Address, bytes]]:
@@ -118,11 +177,15 @@ class MeterLink:
 
         What one meter posted is in order; the meters take turns.
         """
-        await self._has_arrivals.wait()
-        received = self._arrivals.take(MAX_RECEIVED)
-        if not self._arrivals:
-            self._has_arrivals.clear()
-        return received
+        return await self._arrivals.take(MAX_RECEIVED)
+
+    async def receive_transactions(self) -> list[tuple[Address, bytes]]:
+        """Return what meters posted to the ledger; as `receive`."""
+        return await self._transactions.take(MAX_TAKEN)
+
+    async def receive_statuses(self) -> list[tuple[Address, bytes]]:
+        """Return what meters said of their relays; as `receive`."""
+        return await self._statuses.take(MAX_POSTED)
 
     async def run(self) -> None:
         """Keep connected until cancelled."""
@@ -165,8 +228,12 @@ class MeterLink:
         )
         async with client, asyncio.TaskGroup() as group:
             group.create_task(self._collect(client))
-            self._unsubscribed = list(self._devices)
-            self._unpublished = dict.fromkeys(self._receipts)
+            self._unsubscribed = [
+                *(topic for topic, line in self._lines.items() if line is self._arrivals),
+                all_transactions_topic(self._network),
+                all_relays_topic(self._network),
+            ]
+            self._unpublished = dict.fromkeys(self._retained)
             self._has_work.set()
             await self._subscribe(client)
             self._pause_s = FIRST_PAUSE_S
@@ -180,16 +247,16 @@ class MeterLink:
             self._take(message)
 
     def _take(self, message: Message) -> None:
-        device, payload = self._devices.get(message.topic.value), message.payload
+        topic, payload = message.topic.value, message.payload
+        device, line = self._devices.get(topic), self._lines.get(topic)
         # amqtt hands a new client what other clients have subscribed to as well
-        if device is None:
+        if device is None or line is None:
             self.counts["foreign"] += 1
-        elif len(payload) > MAX_READING_SIZE:
+        elif len(payload) > line.max_size:
             self._count_rarely("oversized", device, len(payload))
         else:
             self.counts["received"] += 1
-            gone = self._arrivals.add(device, payload)
-            self._has_arrivals.set()
+            gone = line.add(device, payload)
             if gone is not None:
                 self._count_rarely("overflowed", gone[0], len(gone[1]))
 
@@ -200,10 +267,9 @@ class MeterLink:
             self._has_work.clear()
             await self._subscribe(client)
             while self._unpublished:
-                device = next(iter(self._unpublished))
-                del self._unpublished[device]
-                topic = receipt_topic(self._network, device)
-                await client.publish(topic, self._receipts[device], qos=1, retain=True)
+                topic = next(iter(self._unpublished))
+                del self._unpublished[topic]
+                await client.publish(topic, self._retained[topic], qos=1, retain=True)
                 self.counts["published"] += 1
 
     async def _subscribe(self, client: Client) -> None:
@@ -221,7 +287,7 @@ class MeterLink:
         count = self.counts[what]
         if count & (count - 1) == 0:  # 1st, 2nd, 4th …: a flood fills no log
             _log.warning(
-                "%s, %d in all: a reading of %d bytes of %s was dropped",
+                "%s, %d in all: a message of %d bytes of %s was dropped",
                 what,
                 count,
                 size,

@@ -15,10 +15,10 @@ from edge.ground.spans import Spans
 from edge.journal.journal import Journal
 from edge.journal.sealing import SaltedReading
 from edge.journal.settled import DeviceProgress, HomeState, OwedSums, Settled, SettledPeriod
-from edge.settlement.local_days import days_in, period_at, period_start_ms, until_midnight
 from edge.settlement.settings import SettlingSettings
 from energy.parameters import parameters
 from energy.powerchain.records import connection_at, storage_units, unit_at
+from energy.settlement.local_days import days_in, period_at, period_start_ms, until_midnight
 from energy.settlement.netting import Netted, member_days, net
 from energy.settlement.records import Home
 from energy.settlement.regimes import Grid, Regime, Storage, regime_of

@@ -21,11 +21,11 @@ from edge.journal.settled import (
 from edge.node.executor import Gossip
 from edge.settlement.asking import Asking
 from edge.settlement.homed import Homed
-from edge.settlement.local_days import days_in, period_at
 from edge.settlement.reporting import Reporting
 from edge.settlement.settings import SettlingSettings
 from energy.parameters import parameters
 from energy.powerchain.records import connection_at, sessions_of, unit_at
+from energy.settlement.local_days import days_in, period_at
 from energy.settlement.period import share_period, shared_days, unit_days
 from energy.settlement.records import SessionTerms, UnitTerms
 from energy.settlement.registers import SlotEnergy

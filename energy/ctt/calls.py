@@ -14,7 +14,7 @@ MAX_BOUGHT: Final = 100
 
 
 class Create(msgspec.Struct, frozen=True, array_like=True, tag="create"):
-    """Create the collection. By a voter, once."""
+    """Create the collection, once. By more than half of the voters, each with the same terms."""
 
     admin: AddressField
     operator: AddressField

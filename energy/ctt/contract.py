@@ -27,9 +27,11 @@ from energy.ctt.calls import (
 from energy.ctt.metered import consume, recharge
 from energy.ctt.rows import (
     COLLECTION_KEY,
+    PROPOSAL_PREFIX,
     Claim,
     Collection,
     CttMeter,
+    Proposal,
     account,
     account_key,
     account_row,
@@ -41,8 +43,9 @@ from energy.ctt.rows import (
     token_rows,
 )
 from energy.ctt.trading import approve, buy, buy_empty, set_on_sale, transfer, withdraw_sale
-from energy.members import is_voter
+from energy.members import is_voter, voters
 from tangle.accounts import NO_ADDRESS, identity
+from tangle.address import Address
 from tangle.codec import encode
 from tangle.contracts import Changed, Context, Contract
 from tangle.outcomes import Event, Reason
@@ -99,14 +102,29 @@ def _trade(
 
 
 def _create(rows: RowReader, call: Create, context: Context) -> Changed | Reason:
-    """`NOT_ALLOWED` but for a voter, and when there is a collection already."""
+    """`NOT_ALLOWED` but for a voter, and when there is a collection already.
+
+    It is there once more than half of the voters of the moment want it on the same terms; until
+    then their proposals wait, one a voter: who runs it is paid for every token ever made.
+    """
     if not is_voter(rows, context.address) or collection(rows) is not None:
         return Reason.NOT_ALLOWED
+    terms = Proposal(call.admin, call.operator, call.max_tokens, call.capacity_wh, call.price_ueur)
+    present, own = voters(rows), context.address
+    found = {
+        Address(key.removeprefix(PROPOSAL_PREFIX)): row for key, row in rows.scan(PROPOSAL_PREFIX)
+    }
+    found[own] = encode(terms)
+    in_favour = sum(row == found[own] for voter, row in found.items() if voter in present)
+    if 2 * in_favour <= len(present):
+        proposed = Event("ctt.proposed", (("voter", own), ("in_favour", in_favour)))
+        return Changed({PROPOSAL_PREFIX + own: found[own]}, (proposed,))
     made = Collection(
         call.admin, call.operator, call.max_tokens, call.capacity_wh, call.price_ueur, 0
     )
     event = Event("ctt.created", (("admin", call.admin), ("operator", call.operator)))
-    return Changed({COLLECTION_KEY: encode(made)}, (event,))
+    changes: dict[bytes, bytes | None] = {PROPOSAL_PREFIX + voter: None for voter in found}
+    return Changed(changes | {COLLECTION_KEY: encode(made)}, (event,))
 
 
 def _administer(

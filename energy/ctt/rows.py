@@ -19,6 +19,7 @@ TOKEN_PREFIX: Final = b"ctt/token/"
 ACCOUNT_PREFIX: Final = b"ctt/account/"
 METER_PREFIX: Final = b"ctt/meter/"
 _CLAIM_PREFIX: Final = b"ctt/claim/"
+PROPOSAL_PREFIX: Final = b"ctt/proposal/"
 _HELD_PREFIX: Final = b"ctt/held/"
 _CHARGED_PREFIX: Final = b"ctt/charged/"
 _ROOM_PREFIX: Final = b"ctt/room/"
@@ -102,6 +103,16 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
     registered_at_ms: Counter
 
 
+class Proposal(msgspec.Struct, frozen=True, array_like=True):
+    """On which terms a voter wants the collection. Gone once there is one."""
+
+    admin: AddressField
+    operator: AddressField
+    max_tokens: Counter
+    capacity_wh: Counter
+    price_ueur: Counter
+
+
 class Held(msgspec.Struct, frozen=True, array_like=True):
     """An entry of an index from owners to tokens: all, those with energy, those with room."""
 
@@ -110,6 +121,7 @@ _collections: Final = Decoder(Collection, "CTT collection row", _MAX_ROW_SIZE)
 _tokens: Final = Decoder(CttToken, "CTT token row", _MAX_ROW_SIZE)
 _accounts: Final = Decoder(Account, "CTT account row", _MAX_ROW_SIZE)
 _meters: Final = Decoder(CttMeter, "CTT meter row", _MAX_ROW_SIZE)
+_proposals: Final = Decoder(Proposal, "CTT proposal row", _MAX_ROW_SIZE)
 _claims: Final = Decoder(Claim, "CTT claim row", _MAX_ROW_SIZE)
 
 _NO_ACCOUNT: Final = Account()
@@ -234,6 +246,7 @@ def decode_ctt_row(key: bytes, value: bytes) -> msgspec.Struct | None:
         (ACCOUNT_PREFIX, _accounts),
         (METER_PREFIX, _meters),
         (_CLAIM_PREFIX, _claims),
+        (PROPOSAL_PREFIX, _proposals),
     ):
         if key.startswith(prefix):
             row: msgspec.Struct = decoder.decode(value)

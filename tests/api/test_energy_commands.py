@@ -67,9 +67,16 @@ def test_member_show_tells_what_is_free_and_what_is_bound(asked: Asked) -> None:
     town.does("B", "energy.connect", unit="U", edge="E", limit="3 ENT")
     town.does("B", "energy.open_session", unit="U", amount="2 ENT")
     order = town.does("B", "market.buy", amount="2 ENT", price="1.5 EUR/ENT")
-    town.does(
-        "V", "ctt.create", admin="A", operator="A", max_tokens=5, capacity="9 kWh", price="1 EUR"
-    )
+    for voter in "VW":
+        town.does(
+            voter,
+            "ctt.create",
+            admin="A",
+            operator="A",
+            max_tokens=5,
+            capacity="9 kWh",
+            price="1 EUR",
+        )
     town.does("B", "ctt.buy_empty", count=2)
     town.does("B", "ctt.set_on_sale", token=1, token_price="2 EUR", energy_price="0.1 EUR")
     town.does("B", "ctt.approve", token=0, to="A")

@@ -182,9 +182,9 @@ def test_a_member_is_shown_with_all_that_is_bound(town: TownNode, app: FastAPI) 
 
 
 def test_a_member_is_shown_with_its_energy_accounts(town: TownNode, app: FastAPI) -> None:
-    town.does(
-        "V", "ctt.create", admin="A", operator="A", max_tokens=5, capacity="9 kWh", price="1 EUR"
-    )
+    terms = {"admin": "A", "operator": "A", "max_tokens": 5, "capacity": "9 kWh", "price": "1 EUR"}
+    town.does("V", "ctt.create", **terms)
+    town.does("W", "ctt.create", **terms)
     town.does("B", "ctt.buy_empty", count=2)
     town.does("B", "ctt.set_on_sale", token=1, token_price="2 EUR", energy_price="0.1 EUR")
     town.does("B", "ctt.approve", token=0, to="A")

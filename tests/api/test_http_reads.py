@@ -318,6 +318,7 @@ def test_a_registered_meter_is_a_device_before_its_first_reading(
             "journalled": None,
             "audited": None,
             "pruned": 0,
+            "relay": None,
         }
     ]
 

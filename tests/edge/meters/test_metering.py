@@ -57,6 +57,9 @@ class FakeLink:
     def __init__(self) -> None:
         self.posted: asyncio.Queue[list[tuple[Address, bytes]]] = asyncio.Queue()
         self.receipts: list[int] = []
+        self.transactions: asyncio.Queue[list[tuple[Address, bytes]]] = asyncio.Queue()
+        self.statuses: asyncio.Queue[list[tuple[Address, bytes]]] = asyncio.Queue()
+        self.published: dict[str, bytes] = {}
         self.network = b""
 
     async def run(self) -> None:
@@ -64,6 +67,17 @@ class FakeLink:
 
     async def receive(self) -> list[tuple[Address, bytes]]:
         return await self.posted.get()
+
+    is_connected = True
+
+    def publish(self, topic: str, data: bytes) -> None:
+        self.published[topic] = data
+
+    async def receive_transactions(self) -> list[tuple[Address, bytes]]:
+        return await self.transactions.get()
+
+    async def receive_statuses(self) -> list[tuple[Address, bytes]]:
+        return await self.statuses.get()
 
     def publish_receipt(self, device: Address, data: bytes) -> None:
         signed = decode_receipt(data)
@@ -84,7 +98,7 @@ class Home:
         """Take up where the journal stopped, as a new process would."""
         self.core = NodeCore(GENESIS, CONTRACTS, self.journal.restore(GENESIS, 20))
         self.executor = Executor(self.core, self.journal, FakeGossip(self.journal), Random(1))
-        clock = Clock(GENESIS, lambda: self.now_ms, lambda: 0)
+        self.clock = clock = Clock(GENESIS, lambda: self.now_ms, lambda: 0)
         self.issuance = Issuance(self.executor, EDGE, clock, Random(1), LoadMeter())
         self.link = FakeLink()
         self.link.network = self.core.rules.network

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from edge.settlement.local_days import days_in, period_at, period_start_ms, until_midnight
+from energy.settlement.local_days import days_in, period_at, period_start_ms, until_midnight
 from energy.settlement.slots import SLOT_MS, Period
 from energy.units import DAY_MS, HOUR_MS, MINUTE_MS
 
