@@ -223,15 +223,19 @@ class CapableMeter:
             position.rows, position.interval_end_ms, Registers(import_wh, registers.export_wh)
         )
 
-    def read(self, before: Registers, row: SourceRow) -> SourceRow:
+    def read(self, before: Registers | None, row: SourceRow) -> SourceRow:
         """Return what the meter reads where its source has `row`, and count it.
 
         Args:
-            before: The meter's registers at the end of its last reading.
+            before: The meter's registers at the end of its last reading; `None` if there is
+                none, and what they began with is nobody's report, as settlement has it.
             row: As the source gives it.
         """
         start_ms, end_ms = row.interval_start_ms, row.interval_end_ms
         state = self._state
+        if before is None:
+            import_wh = row.registers.import_wh - state.curtailed_wh
+            before = Registers(import_wh, row.registers.export_wh)
         wanted_wh = row.registers.import_wh - state.curtailed_wh - before.import_wh
         import_wh = drawn_wh(wanted_wh, start_ms, end_ms, self._switchings)
         export_wh = row.registers.export_wh - before.export_wh

@@ -141,8 +141,12 @@ class Counting(Protocol):
         """Return a position of the meter as its source knows it."""
         ...
 
-    def read(self, before: Registers, row: SourceRow) -> SourceRow:
-        """Return what the meter reads where its source has `row`, and count it."""
+    def read(self, before: Registers | None, row: SourceRow) -> SourceRow:
+        """Return what the meter reads where its source has `row`, and count it.
+
+        `before` is `None` for the first reading of all: what its registers began with was
+        measured before.
+        """
         ...
 
     def stored(self) -> bytes:
@@ -298,7 +302,9 @@ class MeterCore:
         return state.position if self._counting is None else self._counting.sourced(state.position)
 
     def _read(self, state: MeterState, row: SourceRow) -> SourceRow:
-        return row if self._counting is None else self._counting.read(state.registers, row)
+        if self._counting is None:
+            return row
+        return self._counting.read(state.registers if state.produced else None, row)
 
     def _sign(self, sequence: int, row: SourceRow) -> bytes:
         """Return the canonical bytes of the reading that `row` is."""

@@ -10,6 +10,7 @@ from api.settings.config import load_config
 from api.settings.records import (
     BrokerConfig,
     CoordinatorConfig,
+    EnergyAccounts,
     Mesh,
     MeterConfig,
     Mqtt,
@@ -81,6 +82,17 @@ def refusal(file: Path, text: str, kind: type = NodeConfig) -> CommandError:
     with pytest.raises(CommandError) as caught:
         load_config(kind, file, {})
     return caught.value
+
+
+def test_a_meter_with_a_section_ctt_is_a_capable_one(tmp_path: Path) -> None:
+    file = tmp_path / "m.toml"
+    file.write_text(METER + '\n[ctt]\nzone = "Europe/Athens"\n', "utf-8")
+
+    assert load_config(MeterConfig, file, {}).ctt == EnergyAccounts("Europe/Athens")
+    file.write_text(METER, "utf-8")
+    assert load_config(MeterConfig, file, {}).ctt is None
+    nowhere = refusal(file, METER + '\n[ctt]\nzone = "Atlantis"\n', MeterConfig).failure
+    assert "ctt.zone" in nowhere.what + nowhere.why
 
 
 def test_a_file_fills_a_record_and_defaults_the_rest(file: Path) -> None:

@@ -6,24 +6,29 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devices.capable import (
-    Work,
-)
+from devices.capable import CapableMeter, CapableState, Work
 from devices.messages import Tips, read_message, sign_message
+from devices.meter import MeterCore, MeterIdentity, MeterLimits, MeterState
 from devices.reports import Issued, ReportState, Totals, numbers_of
+from devices.sources.rows import Registers, SourceRow
 from energy.ctt.calls import Consume, Recharge, decoder
 from energy.ctt.standing import verify_standing
 from energy.units import DAY_MS
+from tangle.effects import Instant
 from tangle.transaction import Operation, TransactionId, decode, transaction_id
 from tests.community import edge_key
 from tests.devices.capable_meter import MIDNIGHT_MS, SLOT_MS, Meter, begun
+from tests.devices.homes import SLOT_MS as HOMES_SLOT_MS
+from tests.devices.homes import recording
 from tests.devices.village import (
     BOB,
     DEVICE,
     EDGE,
     GENESIS,
     INTERVAL_MS,
+    METER,
     NETWORK,
+    TERMS,
     Village,
     answer,
 )
@@ -110,6 +115,28 @@ def test_days_without_contact_come_as_one_sum() -> None:
 
     assert [call_of(data).energy_wh for data in meter.posted] == [120]
     assert meter.state.reports.deficit_wh == 1
+
+
+def test_what_the_registers_began_with_is_not_reported() -> None:
+    village, meter = begun()
+    row = SourceRow(MIDNIGHT_MS - DAY_MS, MIDNIGHT_MS, Registers(5_000_000, 70_000), "measured")
+
+    assert meter.core.read(None, row) == row
+    meter.hears(village)
+
+    assert meter.posted == []
+    assert meter.accounted_wh() == (0, 0)
+
+
+def test_a_meter_s_first_reading_is_where_it_begins() -> None:
+    capable = CapableMeter(TERMS, CapableState())
+    identity = MeterIdentity(NETWORK, METER, EDGE.public)
+    core = MeterCore(identity, recording(3), MeterState(), [], MeterLimits(), capable)
+
+    core.tick(Instant(0, 3 * HOMES_SLOT_MS))
+
+    assert core.state.registers == Registers(30, 3)
+    assert capable.state.reports.deficit_wh == 18  # two of three readings, 10 and 1 Wh each
 
 
 def test_a_reading_over_midnight_counts_where_it_ends() -> None:
