@@ -24,6 +24,10 @@ from tangle.keys import SigningKey
 ASK_AGAIN_MS: Final = 5_000
 """Wall time until a home edge is asked again that has not told all of a period."""
 
+ANSWER_MS: Final = 30_000
+"""Wall time that a home edge has to tell of a period, however long that is over: whoever was down
+for a day asks only now."""
+
 MAX_PERIODS: Final = 64
 """Of one home edge, counted with one period of the unit: two months of days. More count with the
 next one."""
@@ -53,6 +57,9 @@ class _Told:
 
     ask_at_ms: int = 0
     """Wall time."""
+
+    asked_since_ms: int | None = None
+    """Wall time of the first query."""
 
     @property
     def is_full(self) -> bool:
@@ -100,6 +107,8 @@ class Asking:
             is_due = told.through_ms < end_ms and not told.is_full and told.ask_at_ms <= now_ms
             if is_due and home in peers:
                 told.ask_at_ms = now_ms + ASK_AGAIN_MS
+                if told.asked_since_ms is None:
+                    told.asked_since_ms = now_ms
                 self.counts["asked"] += 1
                 self._outlet.send(peers[home], SumsQuery(unit, counted_ms, told.through_ms))
 
@@ -107,6 +116,13 @@ class Asking:
         """Return whether all is here that a home edge has for periods that end by a time."""
         told = self._told.get((unit, home))
         return told is not None and told.through_ms >= end_ms
+
+    def may_tell(self, unit: Address, home: Address) -> bool:
+        """Return whether a home edge was asked only now: its answer may be on its way."""
+        told = self._told.get((unit, home))
+        if told is None or told.asked_since_ms is None:
+            return False  # it cannot be asked
+        return self._clock.wall_ms() < told.asked_since_ms + ANSWER_MS
 
     def told(self, unit: Address, home: Address, end_ms: int) -> tuple[int, list[SlotSums]]:
         """Return up to when a home edge has told all, and what, of periods that end by a time."""

@@ -27,12 +27,17 @@ from energy.settlement.slots import Period
 from energy.settlement.sums import MemberSlots, SlotSums, member_slots
 from tangle.accounts import NO_ADDRESS, identity
 from tangle.address import Address, encode_address
+from tangle.effects import Instant
 from tangle.node import NodeCore
 
 _log: Final = structlog.get_logger(__name__)
 
 STRIDE: Final = 256
 """Readings between two looks for where a meter's period begins: some days of quarter-hours."""
+
+ARRIVAL_MS: Final = 60_000
+"""Wall time after a start until a period is netted without readings, however long it is over: the
+meters have not been able to hand over what they kept while the node was down."""
 
 OpenReadings = Callable[[Address, int, int], Iterable[tuple[int, SaltedReading]]]
 """Returns journalled readings of a device, from one sequence to another, with their sequences."""
@@ -66,12 +71,13 @@ class Homes:
         self._opened = opened
         self._settings = settings
         self._own = own
+        self._began_ms: int | None = None
 
-    def step(self, now_ms: int) -> bool:
+    def step(self, now: Instant) -> bool:
         """Net the next period, if it is over and its readings are here or waited for enough.
 
         Args:
-            now_ms: Ledger time.
+            now: On both clocks.
 
         Returns:
             Whether it was.
@@ -79,19 +85,24 @@ class Homes:
         Raises:
             StorageError: Nothing has changed.
         """
+        if self._began_ms is None:
+            self._began_ms = now.wall_ms
         state = self._settled.home()
         rules = parameters(self._core.ledger.rows)
         zone = self._settings.zone
         if state is None:
-            start_ms = period_start_ms(now_ms, rules.settlement_period_ms, zone)
+            start_ms = period_start_ms(now.ledger_ms, rules.settlement_period_ms, zone)
             self._settled.put_home(HomeState(start_ms))
             return False
         whole = period_at(state.through_ms, rules.settlement_period_ms, zone)
         period = until_midnight(whole, zone)  # so that what is told at once is bounded
         # whose energy it is, the ledger says as of a milestone after the period
-        if min(now_ms, self._core.confirmed_at_ms) < period.end_ms:
+        if min(now.ledger_ms, self._core.confirmed_at_ms) < period.end_ms:
             return False
-        is_waited_for = now_ms < period.end_ms + self._settings.patience_ms
+        is_waited_for = (
+            now.ledger_ms < period.end_ms + self._settings.patience_ms
+            or now.wall_ms < self._began_ms + ARRIVAL_MS
+        )
         if is_waited_for and not self._is_whole(period.end_ms):
             return False
         # who joins another unit does so from the next period on, also where that has many days

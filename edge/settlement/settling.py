@@ -114,11 +114,11 @@ class Settling:
         Raises:
             StorageError: Nothing of what was not durable is issued, or told.
         """
-        now_ms = self._clock.instant().ledger_ms
-        if self._homes.step(now_ms):
+        now = self._clock.instant()
+        if self._homes.step(now):
             self._warn()
         self._telling.step()
-        await self._units.step(now_ms)
+        await self._units.step(now.ledger_ms)
 
     def stand(self) -> SettlingStand:
         """Return where settling stands. Raises as `Journal` does."""

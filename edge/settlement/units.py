@@ -130,6 +130,8 @@ class Units:
         late = [one for one in counted if not self._asking.has_told(unit, one, period.end_ms)]
         if late and now_ms < period.end_ms + self._settings.sums_patience_ms:
             return
+        if any(self._asking.may_tell(unit, one) for one in late):
+            return
         missing = tuple(MissingHome(one, named.get(one, ())) for one in late)
         self._share(period, state, self._gathered(period, state, [*counted], named), missing)
 

@@ -37,6 +37,14 @@ BATTERY, VILLA = "home_01", "home_02"
 
 CHARGE_WH, DISCHARGE_WH = 450, 200
 SURPLUS_WH, IMPORT_WH = 600, 500
+KILLS: Final = (
+    ("edge-1", "settlement.before"),
+    ("edge-2", "netting.after"),
+    ("edge-1", "settlement.after"),
+    ("edge-2", "sums.before"),
+)
+"""One after each hour that is settled."""
+
 LIMIT_S: Final = 150.0
 
 
@@ -144,10 +152,12 @@ def test_what_a_member_of_another_edge_used_is_on_the_ledger_once(tmp_path: Path
 
     with running_world(layout.root, made) as world:
         found(world)
-        for hours, victim in ((1, "edge-1"), (2, "edge-2"), (4, "edge-1")):
+        for hours, (victim, point) in enumerate(KILLS):
             wait_settled(world, hours)
             world.kill(victim)
-            world.restart(victim, f"kill of {victim}")
+            world.start(victim, point)
+            world.wait_killed(victim)
+            world.restart(victim, f"{victim} {point}")
         wait_settled(world, HOURS)
 
     _, shared, unit = kept(layout, "edge-1")

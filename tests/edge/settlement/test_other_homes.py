@@ -27,7 +27,7 @@ from tests.edge.settling_home import (
     SettlingHome,
     whose,
 )
-from tests.edge.settling_village import OTHER, STRANGER, Village, is_of_sums
+from tests.edge.settling_village import OTHER, ROUNDS, STRANGER, Village, is_of_sums
 from tests.tangle.cores import EDGE
 
 
@@ -260,6 +260,7 @@ def test_an_answer_that_came_but_was_never_counted_counts_next_time(village: Vil
     village.settler.start()  # before it counts what it has heard
     speak = silenced(village)
     wait_for_patience(village)
+    village.report()
     without = village.settler.shared()[-1].missing
     speak()
     village.still_hour(3)
@@ -267,6 +268,23 @@ def test_an_answer_that_came_but_was_never_counted_counts_next_time(village: Vil
 
     assert len(without) == 1
     assert counted(village) == metered(village.home) == (1_000, 4_000)
+
+
+def test_a_settling_edge_that_was_down_for_long_asks_before_it_goes_on(village: Village) -> None:
+    village.found()
+    village.two_hours()
+    for number in range(3, 7):
+        village.still_hour(number)
+    village.settle()
+
+    village.confirm(FIRST_MS + 6 * HOUR_MS + 1_000)  # nobody has looked since
+    village.settler.start()
+    village.report(2 * ROUNDS)
+
+    ended = [one for one in village.settler.shared() if one.end_ms > FIRST_MS]
+    assert [one.end_ms for one in ended] == [FIRST_MS + at * HOUR_MS for at in range(1, 7)]
+    assert [one.missing for one in ended] == [()] * 6
+    assert counted(village) == (1_000, 4_000)
 
 
 def test_a_reading_that_is_late_at_home_counts_in_the_next_period(village: Village) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge.journal.settled import HomeProgress, Settled, SharedPeriod, UnitState
+from edge.settlement.homes import ARRIVAL_MS
 from energy.powerchain.calls import Consumed, Produced, energy_operation
 from energy.settlement.records import call_of
 from energy.settlement.regimes import Grid, Storage
@@ -137,6 +138,28 @@ def test_a_period_waits_for_missing_readings_and_then_goes_on_without(
     }
     bert = next(one for one in late.members if one.member == whose(BERT))
     assert (bert.import_wh, bert.substitute_slots) == (900, 4)
+
+
+def test_a_node_that_was_down_for_long_lets_its_meters_hand_over_what_they_kept(
+    home: SettlingHome,
+) -> None:
+    home.found()
+    home.hour(0, anna=(0, 0), bert=(0, 0), unit=(0, 0))
+    home.settle()
+    home.confirm(FIRST_MS + 9 * HOUR_MS + 1_000)
+
+    home.start()
+    home.step()
+    home.now_ms += ARRIVAL_MS - 1
+    home.step()
+    before = len(home.periods())
+    for number in range(1, 10):
+        home.hour(number, anna=(100 * number, 0), bert=(0, 0), unit=(0, 0))
+    home.report()
+
+    ended = home.periods()[before:]
+    used = [row.import_wh for one in ended for row in one.members if row.member == whose(ANNA)]
+    assert used == [100] * 9
 
 
 def test_a_report_that_the_ledger_refuses_is_repeated_when_it_may_be_allowed(
