@@ -451,7 +451,7 @@ def test_the_process_is_live_and_the_node_ready(app: FastAPI) -> None:
     judged = [(check["name"], check["status"]) for check in ready["checks"]]
     assert judged == [(check["name"], check["status"]) for check in again["checks"]]
     names = [name for name, _ in judged]
-    names_wanted = "storage sync peers coordinator clock disk certificate signing"
+    names_wanted = "storage sync peers coordinator clock disk certificate signing settlement"
     assert names == names_wanted.split()
 
 
