@@ -39,11 +39,10 @@ CHARGE_WH, DISCHARGE_WH = 450, 200
 SURPLUS_WH, IMPORT_WH = 600, 500
 KILLS: Final = (
     ("edge-1", "settlement.before"),
-    ("edge-2", "netting.after"),
-    ("edge-1", "settlement.after"),
     ("edge-2", "sums.before"),
+    ("edge-1", "settlement.after"),
 )
-"""One after each hour that is settled."""
+"""One after each hour that is settled; the first before one is."""
 
 LIMIT_S: Final = 150.0
 
@@ -98,7 +97,10 @@ def have_applied(world: World, issuer: Issuer, operation: Operation) -> None:
 
 
 def found(world: World) -> None:
-    """Register the battery, connect the villa to it, and have periods of an hour."""
+    """Register the battery, connect the villa to it, and have periods of an hour.
+
+    The villa's edge ends when its first hour is netted.
+    """
     layout = world.layout
     battery, owner = meter_of(layout, BATTERY), member_of(layout, BATTERY)
     voter = key_issuer(layout, layout.operator_key_file, None)
@@ -107,9 +109,12 @@ def found(world: World) -> None:
     registered = Vote(RegisterUnit(battery, owner, 1_000_000), yes=True)
     have_applied(world, voter, vote_operation(registered))
     have_applied(world, member, energy_operation(Connect(battery, settler)))
-    have_applied(
-        world, voter, vote_operation(Vote(SetParameter("settlement_period", HOUR_MS), yes=True))
-    )
+    world.kill("edge-2")
+    world.start("edge-2", "netting.after")
+    hourly = Vote(SetParameter("settlement_period", HOUR_MS), yes=True)
+    have_applied(world, voter, vote_operation(hourly))
+    world.wait_killed("edge-2")
+    world.restart("edge-2", "edge-2 netting.after")
 
 
 def settled_through_h(world: World) -> float:
