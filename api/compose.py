@@ -50,6 +50,7 @@ from edge.mesh.wire import DEFAULT_LIMITS
 from edge.meters.forgetting import Forgetting, Retention
 from edge.meters.mqtt import MAX_QUEUED as MAX_QUEUED_READINGS
 from edge.meters.mqtt import BrokerAddress, MeterLink
+from edge.meters.proof_keeping import proof_keeper
 from edge.node.catch_up import Progress
 from edge.node.fair_queue import MAX_QUEUED
 from edge.node.standing import Standings
@@ -357,6 +358,7 @@ def _keeper(config: NodeConfig, role: str, node: EdgeNode) -> HistoryKeeper:
     keeper = HistoryKeeper(node.genesis, node.journal, config.node.data_dir, settings, is_needed)
     if node.metering is not None:
         keeper.pruned = _forgetting(config, node).run_once
+        keeper.leaving = proof_keeper(node.core, node.journal).run_through
     node.executor.observe(keeper.observe)
     return keeper
 

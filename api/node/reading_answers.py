@@ -146,14 +146,14 @@ def _applied_batch(
 ) -> tuple[FormedBatch, TransactionProof]:
     """Return the batch formed here that committed to a reading, and the proof of it."""
     for batch in journal.batches_holding(meter, sequence):
-        stored = journal.transaction(batch.tx_id)
-        if stored is not None and stored.milestone_index is not None:
-            proof = transaction_proof(journal, batch.tx_id)
-            if proof is not None and proof.applied is not None:
-                return batch, proof
+        if journal.is_known(batch.tx_id) == (True, None):
+            continue  # no milestone references it
+        proof = transaction_proof(journal, batch.tx_id)
+        if proof is not None and proof.applied is not None:
+            return batch, proof
     raise NotProvableError(
         f"{_name(meter, sequence)}: no applied batch here commits to it: it is too new, or its"
-        " transaction was pruned"
+        " transaction left before its proof was kept"
     )
 
 
