@@ -6,14 +6,13 @@ pruned. A reading can be proven, and a bill computed anew, as long as the readin
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, Literal
-
-import msgspec
+from typing import Final
 
 from edge.journal.journal import Journal
 from edge.journal.kept import REPORT_EVENTS, KeptProof
+from energy.bills.reported import AppliedReport, report_of
+from energy.ctt.calls import decoder as ctt_decoder
 from energy.powerchain.calls import NAME as ENERGY
-from energy.powerchain.calls import Consumed, Produced
 from energy.powerchain.calls import decoder as energy_decoder
 from tangle.accounts import identity
 from tangle.address import Address
@@ -23,8 +22,7 @@ from tangle.merkle import prove_inclusion
 from tangle.node import NodeCore
 from tangle.outcomes import Applied
 from tangle.transaction import (
-    Counter,
-    HashField,
+    MAX_INTEGER,
     Operation,
     ReadingBatch,
     Transaction,
@@ -37,26 +35,13 @@ STEP_PAUSE_S: Final = 0.02
 MAX_LAG: Final = 100
 """Milestones without anything to keep before it is written down that they were looked at."""
 
+_BEGAN: Final = "began"
 _HEX: Final = 16
 _MAX_NOTE_SIZE: Final = 512
 
 
-class KeptReport(msgspec.Struct, frozen=True, array_like=True):
-    """One applied report, and what the ledger answered to it."""
-
-    tx_id: HashField
-    kind: Literal["produced", "consumed", "recharged", "consumed_ctt"]
-    energy_wh: Counter
-    """Reported by a unit; or that energy accounts took or gave."""
-
-    at_ms: Counter
-    """Ledger time: end of the interval of a unit's report; of accounts, their milestone."""
-
-    rest_wh: Counter = 0
-    """That fitted on no account, or that none covered."""
-
-
-_reports: Final = Decoder(KeptReport, "kept report", _MAX_NOTE_SIZE)
+_reports: Final = Decoder(AppliedReport, "kept report", _MAX_NOTE_SIZE)
+_moments: Final = Decoder(int, "moment", _MAX_NOTE_SIZE)
 
 
 class ProofKeeper:
@@ -72,6 +57,7 @@ class ProofKeeper:
         self._journal = journal
         self._members = members
         self._looked_at = journal.kept.through()
+        self._notes: dict[str, bytes] = {}
 
     async def run_through(self, index: int) -> None:
         """Look through all milestones up to `index`, in small steps. Raises `StorageError`."""
@@ -83,6 +69,8 @@ class ProofKeeper:
     def step(self, index: int, most: int = STEP_MILESTONES) -> bool:
         """Look through some milestones up to `index`; return whether there are more."""
         first = max(self._looked_at + 1, self._journal.oldest_cone())
+        if first > self._looked_at + 1 or first == 1:
+            self._notes[_BEGAN] = self._began(first)
         last = min(index, first + most - 1)
         for at in range(first, last + 1):
             self._look_through(at)
@@ -91,7 +79,7 @@ class ProofKeeper:
     def _look_through(self, index: int) -> None:
         kept, members = self._journal.kept, self._members()
         wanted: dict[TransactionId, bytes] = {}
-        notes: dict[str, bytes] = {}
+        notes = dict(self._notes)
         for tx_id in kept.candidates(index):
             stored = self._journal.transaction(tx_id)
             if stored is None or not isinstance(stored.outcome, Applied):
@@ -107,9 +95,10 @@ class ProofKeeper:
                 notes[name] = encode(found[1])
         if wanted:
             self._keep(index, wanted, notes)
-        elif index - kept.through() >= MAX_LAG:
-            kept.put(index, b"", {}, {})
+        elif notes or index - kept.through() >= MAX_LAG:
+            kept.put(index, b"", {}, notes)
         self._looked_at = index
+        self._notes.clear()
 
     def _keep(
         self, index: int, wanted: dict[TransactionId, bytes], notes: dict[str, bytes]
@@ -131,7 +120,7 @@ class ProofKeeper:
 
     def _report(
         self, index: int, transaction: Transaction, tx_id: TransactionId, outcome: Applied
-    ) -> tuple[Address, KeptReport] | None:
+    ) -> tuple[Address, AppliedReport] | None:
         """Return a report and whose it is, `None` for what is no report."""
         payload = transaction.payload
         event = next((one for one in outcome.events if one.name in REPORT_EVENTS), None)
@@ -139,24 +128,27 @@ class ProofKeeper:
             return None
         milestone = self._journal.milestone(index)
         assert milestone is not None, f"milestone {index} references what is kept"
-        fields, at_ms = dict(event.fields), milestone.timestamp_ms
-        if payload.contract == ENERGY:
-            call = energy_decoder.decode(payload.call)
-            assert isinstance(call, Produced | Consumed), f"{event.name} of no report"
-            kind: Literal["produced", "consumed"] = (
-                "produced" if isinstance(call, Produced) else "consumed"
-            )
-            end_ms = at_ms if call.interval_end_ms is None else call.interval_end_ms
-            return Address(call.member), KeptReport(tx_id, kind, call.energy_wh, end_ms)
-        prosumer, energy_wh = Address(_bytes(fields["prosumer"])), int(fields["energy_wh"])
-        if event.name == "ctt.recharged":
-            rest_wh = int(fields["refused_wh"])
-            return prosumer, KeptReport(tx_id, "recharged", energy_wh, at_ms, rest_wh)
-        rest_wh = int(fields["uncovered_wh"])
-        return prosumer, KeptReport(tx_id, "consumed_ctt", energy_wh, at_ms, rest_wh)
+        fields = dict(event.fields)
+        decoder = energy_decoder if payload.contract == ENERGY else ctt_decoder
+        whose = fields["member" if payload.contract == ENERGY else "prosumer"]
+        rest = fields.get("refused_wh", fields.get("uncovered_wh", 0))
+        counted = (int(fields["energy_wh"]), int(rest))
+        report = report_of(decoder.decode(payload.call), counted, milestone.timestamp_ms, tx_id)
+        assert isinstance(whose, bytes), f"{event.name} is about nobody"
+        return None if report is None else (Address(whose), report)
+
+    def _began(self, first: int) -> bytes:
+        """Return from when on nothing is missed, if `first` is the first milestone looked at."""
+        before = self._journal.milestone(first - 1)
+        at_ms = self._journal.milestone(first)
+        if first == 1 or at_ms is None:
+            return encode(0)
+        return encode(at_ms.timestamp_ms if before is None else before.timestamp_ms)
 
 
-def kept_reports(journal: Journal, member: Address, from_ms: int, to_ms: int) -> list[KeptReport]:
+def kept_reports(
+    journal: Journal, member: Address, from_ms: int, to_ms: int
+) -> list[AppliedReport]:
     """Return the reports about a member after a moment and up to another, in order of time.
 
     An interval that ends at midnight is of the day before it.
@@ -165,13 +157,14 @@ def kept_reports(journal: Journal, member: Address, from_ms: int, to_ms: int) ->
     return [_reports.read(value) for _, value in journal.kept.notes(*names)]
 
 
+def kept_from_ms(journal: Journal) -> int:
+    """Return the ledger time from which on no report is missing here."""
+    found = journal.kept.notes(_BEGAN, _BEGAN + "~")
+    return _moments.read(found[0][1]) if found else MAX_INTEGER
+
+
 def _name(member: Address, at_ms: int) -> str:
     return f"report/{member.hex()}/{at_ms:0{_HEX}x}"
-
-
-def _bytes(value: str | int | bytes) -> bytes:
-    assert isinstance(value, bytes), f"an address is bytes, not {value!r}"
-    return value
 
 
 def proof_keeper(core: NodeCore, journal: Journal) -> ProofKeeper:
