@@ -124,10 +124,11 @@ def _homes(meters: Sequence[MeterRecord], points: Sequence[StatedPoint]) -> list
     series = {one.meter: _series(one) for one in meters}
     stated = {Address(one.meter): one for one in points if one.meter in series}
     replaced = {one.replaces for one in stated.values() if one.replaces is not None}
+    of_units = {one for one in stated if stated[one].is_of_unit}
     grid: dict[Regime, list[Chain]] = {}
     production: list[Chain] = []
     for meter in sorted(series):
-        if meter in replaced:
+        if meter in replaced or meter in of_units:
             continue
         chain = _chain(meter, series, stated)
         one = stated.get(meter)
@@ -138,8 +139,8 @@ def _homes(meters: Sequence[MeterRecord], points: Sequence[StatedPoint]) -> list
             grid.setdefault(regime, []).append(chain)
     # plants stand behind the first home of their owner, as settlement has it
     return [
-        OwnPoints(regime, tuple(grid[regime]), tuple(production) if at == 0 else ())
-        for at, regime in enumerate(sorted(grid))
+        OwnPoints(regime, tuple(found), tuple(production) if at == 0 else ())
+        for at, (regime, found) in enumerate(grid.items())
     ]
 
 

@@ -7,6 +7,8 @@ from typing import assert_never
 from api.node.opened_readings import sequences_after
 from api.node.proving import transaction_proof
 from api.node.reading_answers import applied_batch
+from api.node.stating import Settlements, statement_of
+from api.settings.records import NodeConfig
 from devices.reading import decode_reading
 from devices.reading_page import (
     MAX_PAGE_READINGS,
@@ -17,12 +19,14 @@ from devices.reading_page import (
 )
 from devices.span_request import SignedSpan, SpanRequest, Subject, decode_span, verify_span
 from edge.journal.journal import Journal
-from edge.journal.sealing import open_sealed
+from edge.journal.sealing import open_sealed, sealing_key
 from edge.meters.proof_keeping import kept_from_ms, kept_reports, proof_keeper
 from energy.bills.reported import ReportsPage, ShownReport, encode_reports, paged
+from energy.bills.statements import encode_statement
 from tangle.accounts import NO_ADDRESS, identity
 from tangle.address import Address, encode_address
 from tangle.errors import InvalidRequestError, NotProvableError
+from tangle.keys import SigningKey
 from tangle.node import NodeCore
 from tangle.transaction import TransactionId
 
@@ -36,6 +40,9 @@ class Home:
 
     sealing_key: bytes | None
     """Opens their readings; `None` at a node that takes none."""
+
+    settlements: Settlements | None = None
+    """`None` at a node that settles nothing."""
 
     issuers: frozenset[Address] = frozenset()
     """Of bills, as the node's configuration names them: they see what they need to bill a member,
@@ -77,13 +84,16 @@ def answer_span(core: NodeCore, journal: Journal, home: Home, request: SpanReque
         case "reports":
             return encode_reports(reports_page(core, journal, request))
         case "settled":
-            raise NotProvableError("this node settles nothing")
+            if home.settlements is None:
+                raise NotProvableError("this node settles nothing")
+            rows = core.ledger.rows
+            return encode_statement(statement_of(rows, journal, home.settlements, request))
         case _:
             assert_never(request.subject)
 
 
 def readings_page(
-    core: NodeCore, journal: Journal, sealing_key: bytes | None, request: SpanRequest
+    core: NodeCore, journal: Journal, opening_key: bytes | None, request: SpanRequest
 ) -> ReadingsPage:
     """Return a page of a meter's readings: those of a stretch of time, and one at either side.
 
@@ -92,11 +102,11 @@ def readings_page(
     """
     meter = Address(request.whose)
     known = identity(core.ledger.rows, meter)
-    if sealing_key is None or known is None or meter not in journal.meters():
+    if opening_key is None or known is None or meter not in journal.meters():
         raise NotProvableError(f"this node has no readings of {encode_address(meter)}")
     batches: list[ShownBatch] = []
     count = 0
-    for shown in _batches(journal, sealing_key, request):
+    for shown in _batches(journal, opening_key, request):
         batches.append(shown)
         count += len(shown.readings)
         ended_ms = decode_reading(shown.readings[-1].signed).reading.interval_end_ms
@@ -107,11 +117,11 @@ def readings_page(
     return ReadingsPage(known.key, tuple(batches), None)
 
 
-def _batches(journal: Journal, sealing_key: bytes, request: SpanRequest) -> Iterator[ShownBatch]:
+def _batches(journal: Journal, opening_key: bytes, request: SpanRequest) -> Iterator[ShownBatch]:
     """Yield batches, ascending, from the one on that holds the last reading before the time."""
     meter = Address(request.whose)
     done = -1
-    for sequences in sequences_after(journal, sealing_key, meter, request.from_ms):
+    for sequences in sequences_after(journal, opening_key, meter, request.from_ms):
         for sequence in sequences:
             if sequence <= done:
                 continue
@@ -120,7 +130,7 @@ def _batches(journal: Journal, sealing_key: bytes, request: SpanRequest) -> Iter
             if found is not None:
                 first, last = found[0].first_sequence, found[0].last_sequence
             taken = journal.readings(meter, first, last)
-            opened = [open_sealed(sealing_key, one) for one in taken]
+            opened = [open_sealed(opening_key, one) for one in taken]
             shown = tuple(ShownReading(one.salt, one.signed) for one in opened)
             done = last
             if found is None:
@@ -145,3 +155,14 @@ def reports_page(core: NodeCore, journal: Journal, request: SpanRequest) -> Repo
         ShownReport(one, transaction_proof(journal, TransactionId(one.tx_id))) for one in reports
     )
     return ReportsPage(shown, kept_from_ms(journal), next_ms)
+
+
+def home_of(journal: Journal, config: NodeConfig, key: SigningKey, *, has_meters: bool) -> Home:
+    """Return what a node of a configuration shows."""
+    if not has_meters:
+        return Home(None)
+    wanted = config.settlement
+    if wanted is None:
+        return Home(sealing_key(key))
+    issuers = frozenset(Address(one) for one in wanted.issuers)
+    return Home(sealing_key(key), Settlements(journal.settled(key), wanted), issuers)

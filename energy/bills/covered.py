@@ -75,13 +75,15 @@ def covered_sums(
     is beyond that is of the days before it, the latest first: reports follow what they report.
 
     Args:
-        days: Of one member, in any order.
+        days: Of one member, in any order; others than those that begin are left out.
         reports: That the ledger applied about the member; of other times are left out.
         own: Of units that the member owns: in the reports, and no home's.
         starts: When the days begin, and when the last one ends (`energy.bills.days.day_starts`).
         first_day: Which day begins first.
     """
-    net = {(one.day, one.regime): one for one in _merged(days)}
+    wanted = range(first_day, first_day + len(starts) - 1)
+    net = {(one.day, one.regime): one for one in _merged(days) if one.day in wanted}
+    own = [one for one in own if one.day in wanted]
     reported = _by_day(reports, starts, first_day)
     for unit in own:
         reported["produced"][unit.day] -= unit.charge_wh

@@ -26,6 +26,9 @@ class StatedPoint(msgspec.Struct, frozen=True, array_like=True):
     replaces: AddressField | None
     """The meter in whose place it was put."""
 
+    is_of_unit: bool = False
+    """A storage unit's own: what it counts is not the home's."""
+
 
 class StatedUnit(msgspec.Struct, frozen=True, array_like=True):
     """How far one storage unit is settled here, and what of it is its owner's."""
@@ -51,6 +54,9 @@ class Statement(msgspec.Struct, frozen=True, array_like=True):
     points: tuple[StatedPoint, ...]
     days: tuple[NetDay, ...]
     """Of the meters homed here."""
+
+    of_units: tuple[AddressField, ...]
+    """Storage units whose members' those days are."""
 
     units: tuple[StatedUnit, ...]
     """All that are settled here."""
