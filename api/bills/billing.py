@@ -1,17 +1,16 @@
-"""The sums of a bill from settlement: asked of the nodes that settle the customer, by its issuer."""
+"""The sums of a bill from settlement: asked of the nodes that settle the customer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from api.bills.home_records import Records, ReportRecord, Span, not_computable
+from api.bills.home_records import Records, Span, not_computable
 from energy.bills.covered import Covered, covered_sums
 from energy.bills.days import Stretch, day_starts, day_text
 from energy.bills.statements import Statement
 from energy.bills.sums import DaySum
+from energy.units import DAY_MS
 from tangle.address import Address, encode_address
-
-_DAY_MS = 24 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,7 @@ def common_zone(stated: Sequence[Statement]) -> ZoneInfo:
 def whole_span(period: Stretch, zone: ZoneInfo | None) -> Span:
     """Return a span that surely holds the days, wherever the place is."""
     starts = day_starts(period, zone or ZoneInfo("UTC"))
-    margin_ms = 0 if zone else _DAY_MS
+    margin_ms = 0 if zone else DAY_MS
     return max(0, starts[0] - margin_ms), starts[-1] + margin_ms
 
 
@@ -129,14 +128,13 @@ def _covered(asked: Asked, member: Address, starts: Sequence[int], period: Stret
     span = (starts[0], starts[-1])
     days = [day for one in asked.statements for day in one.days]
     own = [day for one in asked.statements for unit in one.units for day in unit.own]
-    found: list[ReportRecord] = []
-    for home in asked.homes:
-        found.append(home.reports(member, home.meters_of(member), span))
-    if min(one.kept_from_ms for one in found) > span[0]:
+    found = [home.reports(member, home.meters_of(member), span) for home in asked.homes]
+    kept_from_ms = max(one.kept_from_ms for one in found)
+    if kept_from_ms > span[0]:
+        name, first = encode_address(member), day_text(period.first_day)
         raise not_computable(
-            f"reports about {encode_address(member)} are not known from {day_text(period.first_day)}"
-            " on",
-            f"its home node knows them from {min(one.kept_from_ms for one in found)} ms on",
+            f"reports about {name} are not known from {first} on",
+            f"a home node knows them from {kept_from_ms} ms on",
             "give the sums as a file with --sums",
         )
     reports = {one.tx_id: one for record in found for one in record.reports}

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+from api.bills.billing import common_zone, whole_span
 from api.bills.home_records import MeterRecord, Records, ReportRecord, Span, not_computable
 from energy.bills.covered import Covered, NetDay, OwnerDay, covered_sums
 from energy.bills.days import Stretch, day_starts, day_text
@@ -46,10 +47,9 @@ def recompute(
         InvalidProofError: What a node shows does not hold.
         CommandError: Something that is needed is not here.
     """
-    statements = [(one, one.statement(member, _whole(period, zone))) for one in records]
-    stated = [one for _, one in statements if one is not None]
-    clock = zone or _zone(stated)
-    starts = day_starts(period, clock)
+    answers = [one.statement(member, whole_span(period, zone)) for one in records]
+    stated = [one for one in answers if one is not None]
+    starts = day_starts(period, zone or common_zone(stated))
     span = (starts[0], starts[-1])
     meters: list[MeterRecord] = []
     reports: list[ReportRecord] = []
@@ -84,25 +84,6 @@ def verify_bill(bill: Bill, computed: Recomputed, tariffs: Sequence[Tariff]) -> 
     if difference is not None:
         where = _where(content, computed)
         raise InvalidProofError(f"document {bill.number}: {difference}; {where}")
-
-
-def _whole(period: Stretch, zone: ZoneInfo | None) -> Span:
-    """Return a span that surely holds the days, wherever the place is."""
-    starts = day_starts(period, zone or ZoneInfo("UTC"))
-    margin_ms = 0 if zone else 24 * 3_600_000
-    return max(0, starts[0] - margin_ms), starts[-1] + margin_ms
-
-
-def _zone(stated: Sequence[Statement]) -> ZoneInfo:
-    zones = sorted({one.zone for one in stated})
-    if len(zones) != 1:
-        said = " and ".join(zones) or "nothing"
-        raise not_computable(
-            "whose midnights part the days is not known",
-            f"the nodes that were asked say {said}",
-            "name the time zone with --zone",
-        )
-    return ZoneInfo(zones[0])
 
 
 def _require_whole(record: MeterRecord, span: Span) -> None:

@@ -64,7 +64,7 @@ def _points(
 ) -> Iterable[StatedPoint]:
     units = {address for address, _ in storage_units(rows)}
     of_units = {Address(one.meter) for one in config.units}
-    replaces = {Address(one.meter): one.replaces for one in config.replacements}
+    replaces = {Address(one.meter): Address(one.replaces) for one in config.replacements}
     for meter in sorted(journal.meters()):
         known = identity(rows, meter)
         if known is None or known.owner != member:
@@ -99,9 +99,10 @@ def _units(
         state = settlements.settled.unit(unit)
         if state is None:
             continue
-        is_reported = all(_is_over(rows, report) for report in state.waiting)
-        latest = settlements.settled.shared(0, state.through_ms)[-1:]
-        through_ms = state.through_ms if is_reported else latest[0].start_ms
+        through_ms = state.through_ms
+        if not all(_is_over(rows, report) for report in state.waiting):
+            latest = settlements.settled.shared(through_ms - 1, through_ms)
+            through_ms = min(period.start_ms for period in latest if period.unit == unit)
         days = tuple(_owner_day(day) for day in mine if day.unit == unit)
         yield StatedUnit(unit, through_ms, days)
 

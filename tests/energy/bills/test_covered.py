@@ -140,7 +140,8 @@ def test_no_watt_hour_is_lost_or_doubled(
 def series(*registers: tuple[int, int, int], device: Address = METER) -> Series:
     """Return readings: after how many slots, import, export."""
     return Series(
-        device, tuple(Registers(STARTS[0] + at * SLOT_MS, *pair) for at, *pair in registers)
+        device,
+        tuple(Registers(STARTS[0] + at * SLOT_MS, wh, back) for at, wh, back in registers),
     )
 
 
