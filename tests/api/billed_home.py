@@ -18,6 +18,7 @@ from api.node.stating import Settlements
 from api.settings.records import Settlement, UnitSettlement
 from devices.reading import Reading, encode_reading, sign_reading
 from edge.journal.journal import Journal
+from edge.journal.kept import forget_proofs
 from edge.journal.sealing import sealing_key
 from edge.meters.metering import Metering
 from edge.meters.proof_keeping import proof_keeper
@@ -185,6 +186,12 @@ class BilledHome(SettlingHome):
         """Look through the history for what must be kept of it."""
         while proof_keeper(self.core, self.journal).step(self.core.confirmed_index):
             pass
+
+    def forget_proof(self, name: str) -> None:
+        """Lose one kept proof, as a node that began to keep them later."""
+        tx_id = bytes.fromhex(name.partition("/")[2])
+        with self.journal._storage.transaction() as connection:
+            forget_proofs(connection, [tx_id])
 
     async def _metered(self, scenario: Callable[[], Coroutine[None, None, None]]) -> None:
         self.link.posted = asyncio.Queue()  # of this loop

@@ -5,18 +5,29 @@ import json
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
 from api.commands.bill_main import app as bills
+from api.exit_codes import ExitCode
 from api.http.app import create_app
 from api.settings.genesis_file import genesis_text
 from api.settings.wallet_file import create_wallet, read_wallet_words
 from edge.ground.key_file import PASSPHRASE_VARIABLE, Cost, write_key_file
+from edge.journal.journal import PRUNED_THROUGH
+from energy.bills.as_json import bill_file
+from energy.bills.contract import Issue, bill_operation
+from energy.bills.documents import Parties, bill_digest, final_bill, preview
+from energy.bills.files import sums_csv
+from energy.bills.sums import DaySum
+from energy.bills.tariffs import Tariff
+from energy.units import DAY_MS
 from tangle.address import encode_address
+from tangle.genesis import network_id
 from tangle.keys import SigningKey
 from tangle.seeds import wallet_key
-from tests.api.billed_home import FEED_IN_WH, GRID_WH, ISSUER, BilledHome
+from tests.api.billed_home import AFTER_MS, DAYS, FEED_IN_WH, GRID_WH, ISSUER, TARIFF, BilledHome
 from tests.api.test_server import served
 from tests.edge.settling_home import whose
 from tests.tangle.cores import GENESIS
@@ -67,6 +78,14 @@ class Desk:
     def customer(self) -> str:
         return encode_address(whose(self.home.customer))
 
+    def document(self, sums: list[DaySum], tariff: Tariff = TARIFF) -> None:
+        """Have the issuer put a bill on the ledger that says what it likes."""
+        parties = Parties(network_id(GENESIS), whose(ISSUER), whose(self.home.customer))
+        made = preview(parties, sums, [tariff], DAYS)
+        bill = final_bill(made, 1, AFTER_MS, bytes(32))
+        self.home.act(ISSUER, bill_operation(Issue(1, (bill_digest(bill),))))
+        (self.folder / "bill.json").write_bytes(bill_file(bill))
+
     async def _beside(self, act: Callable[[str], Awaitable[None]]) -> None:
         door = create_app(self.home.api(*self.issuers))
         async with asyncio.timeout(60), served(door) as host, asyncio.TaskGroup() as group:
@@ -94,6 +113,19 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     home.journal.close()
 
 
+def right_sums() -> list[DaySum]:
+    """Return what the two days come to."""
+    return [
+        DaySum(day, "storage", 780, 0, GRID_WH // 2, 1_800, FEED_IN_WH // 2) for day in DAYS.days
+    ]
+
+
+def altered(at: int, **changes: int) -> list[DaySum]:
+    sums = right_sums()
+    sums[at] = msgspec.structs.replace(sums[at], **changes)
+    return sums
+
+
 def test_a_bill_from_settlement_is_computed_anew_by_its_customer(desk: Desk) -> None:
     issued = desk.issue("--json", *MONTH)
     assert issued.exit_code == 0, issued.output
@@ -104,3 +136,158 @@ def test_a_bill_from_settlement_is_computed_anew_by_its_customer(desk: Desk) -> 
     assert lines["from_storage"] == 2 * 26 * 30
     assert verified.exit_code == 0, verified.output
     assert "193 readings signed by it, 193 proven" in verified.stdout
+
+
+def test_what_the_days_come_to_is_known(desk: Desk) -> None:
+    desk.document(right_sums())
+
+    verified = desk.verify("--json")
+
+    assert verified.exit_code == 0, verified.output
+    found = json.loads(verified.stdout)
+    assert (found["holds"], found["computed"]) == (True, True)
+    assert any("reports: 4, 4 proven to be applied" in note for note in found["notes"])
+
+
+@pytest.mark.parametrize(
+    ("sums", "tariff", "why"),
+    [
+        pytest.param(
+            altered(1, from_grid_wh=GRID_WH // 2 + 1),
+            TARIFF,
+            f"grid, quantity billed {GRID_WH + 1}, computed {GRID_WH}",
+            id="one watt-hour more",
+        ),
+        pytest.param(
+            altered(0, feed_in_wh=FEED_IN_WH // 2 - 1),
+            TARIFF,
+            f"feed_in, quantity billed {FEED_IN_WH - 1}, computed {FEED_IN_WH}",
+            id="one watt-hour less",
+        ),
+        pytest.param(
+            altered(0, from_storage_wh=779),
+            TARIFF,
+            "from_storage, quantity billed 1559, computed 1560",
+            id="one watt-hour of the storage",
+        ),
+        pytest.param(
+            altered(1, from_storage_wh=0, from_grid_wh=0, charged_wh=0, feed_in_wh=0),
+            TARIFF,
+            "from_storage, quantity billed 780, computed 1560",
+            id="one day",
+        ),
+        pytest.param(
+            right_sums(),
+            msgspec.structs.replace(TARIFF, residual_ueur=TARIFF.residual_ueur + 1),
+            "grid, price billed 300001, computed 300000",
+            id="one price",
+        ),
+        pytest.param(
+            right_sums(),
+            msgspec.structs.replace(TARIFF, rental_ueur=TARIFF.rental_ueur + 31),
+            "rental, price billed 600031, computed 600000",
+            id="one fee",
+        ),
+        pytest.param(
+            right_sums(),
+            msgspec.structs.replace(TARIFF, tax_ppm=TARIFF.tax_ppm + 1),
+            "tax, price billed 190001, computed 190000",
+            id="one tax rate",
+        ),
+    ],
+)
+def test_a_wrong_bill_is_found(desk: Desk, sums: list[DaySum], tariff: Tariff, why: str) -> None:
+    desk.document(sums, tariff)
+
+    verified = desk.verify()
+
+    assert verified.exit_code == ExitCode.REFUSED
+    assert why in " ".join(verified.stderr.split())
+    assert "settlement and the registers agree on every day" in " ".join(verified.stderr.split())
+
+
+def test_a_bill_is_computed_anew_after_all_transactions_were_pruned(desk: Desk) -> None:
+    desk.document(right_sums())
+    desk.home.keep_proofs()
+    through = desk.home.core.confirmed_index - 1
+    desk.home.journal.set_counter(PRUNED_THROUGH, through)
+    while desk.home.journal.prune(through, 100):
+        pass
+
+    verified = desk.verify()
+
+    assert verified.exit_code == 0, verified.output
+    assert "193 readings signed by it, 193 proven" in verified.stdout
+    assert "reports: 4, 4 proven" in verified.stdout
+
+
+def test_what_cannot_be_proven_is_said_and_still_counts(desk: Desk) -> None:
+    desk.document(right_sums())
+    desk.home.keep_proofs()
+    for name, _ in desk.home.journal.kept.notes("proof/", "proof0"):
+        desk.home.forget_proof(name)
+    through = desk.home.core.confirmed_index - 1
+    desk.home.journal.set_counter(PRUNED_THROUGH, through)
+    while desk.home.journal.prune(through, 100):
+        pass
+
+    verified = desk.verify()
+
+    assert verified.exit_code == 0, verified.output
+    assert "193 readings signed by it, 0 proven" in verified.stdout
+    assert "not proven: readings 0 to" in verified.stdout
+    assert "reports: 4, 0 proven" in verified.stdout
+
+
+def test_another_ones_bill_is_not_computed(desk: Desk, tmp_path: Path) -> None:
+    desk.document(right_sums())
+    other = tmp_path / "other.wallet"
+    create_wallet(other, bytes([1]) * 32, PASSPHRASE, Cost(1, 64))
+
+    verified = desk.run("verify", tmp_path / "bill.json", "--wallet", other)
+
+    assert verified.exit_code == ExitCode.USAGE
+    assert "is not of" in verified.stderr
+
+
+def test_only_issuers_that_the_node_names_are_told(desk: Desk) -> None:
+    desk.issuers = ()
+
+    refused = desk.issue()
+
+    assert refused.exit_code == ExitCode.REFUSED
+    assert "only whose they are, and issuers that the node names" in " ".join(
+        refused.stderr.split()
+    )
+    assert not (desk.folder / "bill.json").exists()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [pytest.param((), id="settled"), pytest.param(("--sums", "sums.csv"), id="a file")],
+)
+def test_a_day_that_is_not_over_is_not_billed(
+    desk: Desk, more: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(desk.folder)
+    days = [*right_sums(), DaySum(DAYS.after_day, "grid"), DaySum(DAYS.after_day + 1, "grid")]
+    (desk.folder / "sums.csv").write_text(sums_csv(days), "utf-8")
+
+    refused = desk.issue("--first-day", "2023-11-15", "--last-day", "2023-11-18", *more)
+    shown = desk.run(
+        "preview", "--key-file", desk.key_file, "--customer", desk.customer,
+        "--first-day", "2023-11-15", "--last-day", "2023-11-18", "--json",
+    )  # fmt: skip
+
+    assert refused.exit_code == ExitCode.FAILED
+    assert "2023-11-17 is not over" in refused.stderr
+    assert json.loads(shown.stdout)["missing_days"] == ["2023-11-17", "2023-11-18"]
+
+
+def test_a_day_that_is_not_settled_is_not_billed(desk: Desk) -> None:
+    desk.home.confirm(AFTER_MS + DAY_MS + 1_000)
+
+    refused = desk.issue("--first-day", "2023-11-15", "--last-day", "2023-11-17")
+
+    assert refused.exit_code == ExitCode.FAILED
+    assert "2023-11-17 is not settled yet" in refused.stderr
