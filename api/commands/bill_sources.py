@@ -68,8 +68,7 @@ def zone_named(layout: Layout, name: str | None) -> ZoneInfo | None:
             raise bad_argument(f"--zone {name}", f"no such time zone: {error}") from error
     if not layout.network_file.exists():
         return None
-    wanted = [one.settlement for one in _configs(layout)]
-    zones = {one.zone for one in wanted if one is not None}
+    zones = {one.settlement.zone for one in _configs(layout)}
     return ZoneInfo(min(zones)) if len(zones) == 1 else None
 
 

@@ -162,7 +162,5 @@ def home_of(journal: Journal, config: NodeConfig, key: SigningKey, *, has_meters
     if not has_meters:
         return Home(None)
     wanted = config.settlement
-    if wanted is None:
-        return Home(sealing_key(key))
     issuers = frozenset(Address(one) for one in wanted.issuers)
     return Home(sealing_key(key), Settlements(journal.settled(key), wanted), issuers)

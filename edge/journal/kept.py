@@ -15,6 +15,7 @@ from edge.journal.commits import put_meta, set_counter
 from edge.journal.records import decode_outcome
 from edge.journal.storage import Storage
 from edge.journal.sums import verified
+from energy.bills.reported import REPORT_EVENTS
 from tangle.anchors import TransactionBytes
 from tangle.codec import Decoder, encode
 from tangle.merkle import MerkleProof
@@ -23,9 +24,6 @@ from tangle.transaction import Counter, HashField, TransactionId
 
 PREFIX: Final = "kept/"
 """Of the names of the notes here."""
-
-REPORT_EVENTS: Final = ("energy.produced", "energy.consumed", "ctt.recharged", "ctt.consumed")
-"""What operations say that bills are computed from."""
 
 _PROOF: Final = f"{PREFIX}proof/"
 _MILESTONE: Final = f"{PREFIX}milestone/"

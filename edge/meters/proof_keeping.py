@@ -9,11 +9,8 @@ from collections.abc import Callable
 from typing import Final
 
 from edge.journal.journal import Journal
-from edge.journal.kept import REPORT_EVENTS, KeptProof
-from energy.bills.reported import AppliedReport, report_of
-from energy.ctt.calls import decoder as ctt_decoder
-from energy.powerchain.calls import NAME as ENERGY
-from energy.powerchain.calls import decoder as energy_decoder
+from edge.journal.kept import KeptProof
+from energy.bills.reported import AppliedReport, Reported, reported_by
 from tangle.accounts import identity
 from tangle.address import Address
 from tangle.codec import Decoder, encode
@@ -89,10 +86,10 @@ class ProofKeeper:
                 wanted[tx_id] = stored.data
                 continue
             found = self._report(index, transaction, tx_id, stored.outcome)
-            if found is not None and found[0] in members:
+            if found is not None and found.member in members:
                 wanted[tx_id] = stored.data
-                name = f"{_name(found[0], found[1].at_ms)}/{tx_id.hex()}"
-                notes[name] = encode(found[1])
+                name = f"{_name(found.member, found.report.at_ms)}/{tx_id.hex()}"
+                notes[name] = encode(found.report)
         if wanted:
             self._keep(index, wanted, notes)
         elif notes or index - kept.through() >= MAX_LAG:
@@ -120,22 +117,13 @@ class ProofKeeper:
 
     def _report(
         self, index: int, transaction: Transaction, tx_id: TransactionId, outcome: Applied
-    ) -> tuple[Address, AppliedReport] | None:
-        """Return a report and whose it is, `None` for what is no report."""
-        payload = transaction.payload
-        event = next((one for one in outcome.events if one.name in REPORT_EVENTS), None)
-        if not isinstance(payload, Operation) or event is None:
+    ) -> Reported | None:
+        if not isinstance(transaction.payload, Operation):
             return None
         milestone = self._journal.milestone(index)
         assert milestone is not None, f"milestone {index} references what is kept"
-        fields = dict(event.fields)
-        decoder = energy_decoder if payload.contract == ENERGY else ctt_decoder
-        whose = fields["member" if payload.contract == ENERGY else "prosumer"]
-        rest = fields.get("refused_wh", fields.get("uncovered_wh", 0))
-        counted = (int(fields["energy_wh"]), int(rest))
-        report = report_of(decoder.decode(payload.call), counted, milestone.timestamp_ms, tx_id)
-        assert isinstance(whose, bytes), f"{event.name} is about nobody"
-        return None if report is None else (Address(whose), report)
+        at_ms = milestone.timestamp_ms
+        return reported_by(transaction.payload, outcome.events, at_ms, tx_id)
 
     def _began(self, first: int) -> bytes:
         """Return from when on nothing is missed, if `first` is the first milestone looked at."""

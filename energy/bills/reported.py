@@ -5,6 +5,7 @@ covered.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import msgspec
@@ -20,12 +21,16 @@ from tangle.codec import Decoder, encode
 from tangle.errors import InvalidProofError
 from tangle.genesis import Genesis
 from tangle.keys import PublicKey
+from tangle.outcomes import Event
 from tangle.proofs import TransactionProof
 from tangle.proven import ProvenTransaction, verify_transaction_proof
 from tangle.transaction import Counter, HashField, Operation
 
 ReportKind = Literal["produced", "consumed", "recharged", "depleted"]
 """The first two are a unit's, the others of energy accounts."""
+
+REPORT_EVENTS: Final = ("energy.produced", "energy.consumed", "ctt.recharged", "ctt.consumed")
+"""What operations say that bills are computed from."""
 
 MAX_PAGE_SIZE: Final = 16 * 2**20
 MAX_PAGE_REPORTS: Final = 1_024
@@ -131,6 +136,47 @@ def _verify(
             f"{name} is shown as {report.kind} {sum(counted)} Wh at {report.at_ms} ms: that is not"
             " what was applied about this member"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A report, about whom, and of which unit."""
+
+    member: Address
+    unit: Address | None
+    """`None` for a report of energy accounts."""
+
+    report: AppliedReport
+
+
+def reported_by(
+    operation: Operation, events: Iterable[Event], at_ms: int, tx_id: bytes
+) -> Reported | None:
+    """Return what an applied operation reported, `None` if it is no report.
+
+    Args:
+        operation: Payload of the transaction.
+        events: What the ledger said of it.
+        at_ms: Ledger time of its milestone.
+        tx_id: Of the transaction.
+    """
+    event = next((one for one in events if one.name in REPORT_EVENTS), None)
+    if event is None:
+        return None
+    fields = dict(event.fields)
+    is_of_unit = operation.contract == ENERGY
+    call: EnergyCall | CttCall
+    if is_of_unit:
+        call = energy_decoder.decode(operation.call)
+    else:
+        call = ctt_decoder.decode(operation.call)
+    rest = fields.get("refused_wh", fields.get("uncovered_wh", 0))
+    report = report_of(call, (int(fields["energy_wh"]), int(rest)), at_ms, tx_id)
+    whose, unit = fields["member" if is_of_unit else "prosumer"], fields.get("unit")
+    assert isinstance(whose, bytes), f"{event.name} is about nobody"
+    if report is None:
+        return None
+    return Reported(Address(whose), Address(unit) if isinstance(unit, bytes) else None, report)
 
 
 def report_of(
