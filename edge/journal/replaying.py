@@ -30,7 +30,7 @@ class Replayed:
     """Of those applied before it."""
 
     reports: tuple[Reported, ...] = ()
-    """All that were applied up to the end, of whatever interval."""
+    """All that were ever applied, of whatever interval."""
 
 
 def stored_rows(reader: Reader) -> Rows:
@@ -69,16 +69,16 @@ def replay(
         )
     )
     for index, tx_id, timestamp_ms in milestones:
+        cone = list(_cone(reader, index))
+        reports += [one for part in cone if (one := _report(*part, timestamp_ms)) is not None]
         if timestamp_ms >= end_ms:
-            break
+            continue  # what is reported of the period comes after it
         if before is None and timestamp_ms >= start_ms:
             before = Rows(dict(ledger.rows.scan(b"")))
-        cone = list(_cone(reader, index))
         diff = ledger.preview([verified for verified, _ in cone], index, timestamp_ms)
         ledger.commit(diff, TransactionId(tx_id))
         into = earlier if before is None else events
         into += [event for _, found in cone for event in found]
-        reports += [one for part in cone if (one := _report(*part, timestamp_ms)) is not None]
     after = Rows(dict(ledger.rows.scan(b"")))
     begun = after if before is None else before
     return Replayed(begun, after, tuple(events), tuple(earlier), tuple(reports))

@@ -9,15 +9,17 @@ import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
+from api.commands.audit_main import audit
 from api.commands.bill_main import app as bills
 from api.exit_codes import ExitCode
 from api.http.app import create_app
 from api.settings.genesis_file import genesis_text
 from api.settings.wallet_file import create_wallet, read_wallet_words
+from api.terminal.options import add_command, typer_app
 from edge.ground.key_file import PASSPHRASE_VARIABLE, Cost, write_key_file
 from edge.journal.journal import PRUNED_THROUGH
 from energy.bills.as_json import bill_file
-from energy.bills.contract import Issue, bill_operation
+from energy.bills.contract import Issue, Pay, bill_operation
 from energy.bills.documents import Parties, bill_digest, final_bill, preview
 from energy.bills.files import sums_csv
 from energy.bills.sums import DaySum
@@ -29,8 +31,8 @@ from tangle.keys import SigningKey
 from tangle.seeds import wallet_key
 from tests.api.billed_home import AFTER_MS, DAYS, FEED_IN_WH, GRID_WH, ISSUER, TARIFF, BilledHome
 from tests.api.test_server import served
-from tests.edge.settling_home import whose
-from tests.tangle.cores import GENESIS
+from tests.edge.settling_home import UNIT_ADDRESS, whose
+from tests.tangle.cores import EDGE, GENESIS
 
 PASSPHRASE = b"nine words that nobody guesses"
 MONTH = ("--first-day", "2023-11-15", "--last-day", "2023-11-16")
@@ -73,6 +75,27 @@ class Desk:
     def verify(self, *arguments: str | Path, file: str = "bill.json") -> Result:
         """Compute it anew as its customer."""
         return self.run("verify", self.folder / file, "--wallet", self.wallet, *arguments)
+
+    def audit(self, *arguments: str | Path) -> Result:
+        """Audit the journal of the home's node."""
+        single = typer_app()
+        add_command(single, "audit", audit)
+        words = ["--config", str(self._config()), *(str(one) for one in arguments)]
+        issued = self.folder / "issued"
+        issued.mkdir(exist_ok=True)
+        for file in self.folder.glob("bill*.json"):
+            (issued / file.name).write_bytes(file.read_bytes())
+        return CliRunner().invoke(single, words)
+
+    def _config(self) -> Path:
+        write_key_file(self.folder / "edge.key", EDGE, PASSPHRASE, Cost(1, 64))
+        file = self.folder / "node.toml"
+        file.write_text(
+            '[node]\nname = "home"\ndata_dir = "node"\ngenesis_file = "genesis.json"\n'
+            'key_file = "edge.key"\npassphrase_file = "passphrase"\n',
+            "utf-8",
+        )
+        return file
 
     @property
     def customer(self) -> str:
@@ -291,3 +314,55 @@ def test_a_day_that_is_not_settled_is_not_billed(desk: Desk) -> None:
 
     assert refused.exit_code == ExitCode.FAILED
     assert "2023-11-17 is not settled yet" in refused.stderr
+
+
+def test_readings_become_a_bill_that_is_paid_and_all_of_it_adds_up(desk: Desk) -> None:
+    issued = desk.issue("--json", *MONTH)
+    total = json.loads(issued.stdout)["total_ueur"]
+    desk.home.act(desk.home.customer, bill_operation(Pay(whose(ISSUER), 1, 500_000)))
+    verified = desk.verify("--json")
+
+    audited = desk.audit("--bills", desk.folder / "issued", "--json")
+
+    assert issued.exit_code == verified.exit_code == 0, issued.output + verified.output
+    assert json.loads(verified.stdout)["paid_ueur"] == 500_000
+    assert audited.exit_code == 0, audited.output
+    found = {one["name"]: one for one in json.loads(audited.stdout)["equations"]}
+    assert (found["unit.charge"]["left"], found["unit.discharge"]["left"]) == (3_600, 1_560)
+    assert (found["home.drawn"]["left"], found["home.charged"]["left"]) == (1_560, 3_600)
+    home = found["home.energy"]
+    assert (home["left"], home["right"]) == (GRID_WH + 1_560, GRID_WH + 1_560)
+    assert (found["bill.paid"]["left"], found["bill.money"]["left"]) == (500_000, total)
+
+
+def test_settlement_that_departs_from_the_ledger_is_found(desk: Desk) -> None:
+    settled = desk.home.journal.settled(EDGE)
+    (*_, last) = settled.shared(0, 2**50)
+    (day,) = last.members
+    wrong = msgspec.structs.replace(day, session_wh=day.session_wh + 1)
+    state = settled.unit(UNIT_ADDRESS)
+    assert state is not None
+    settled.put_unit(state, whose(EDGE), msgspec.structs.replace(last, members=(wrong,)))
+
+    audited = desk.audit("--json")
+
+    assert audited.exit_code == ExitCode.REFUSED
+    equations = json.loads(audited.stdout.splitlines()[0])["equations"]
+    broken = {one["name"] for one in equations if one["verdict"] == "broken"}
+    assert broken == {"home.drawn", "home.energy"}
+
+
+def test_sealed_settlements_are_not_known_without_their_key(desk: Desk) -> None:
+    audited = desk.audit("--key-file", desk.key_file)
+
+    assert audited.exit_code == ExitCode.FAILED
+    assert "? home.energy" in audited.stdout
+    assert "does not open with this node's key" in audited.stdout
+
+
+def test_a_period_is_audited_by_its_own_reports(desk: Desk) -> None:
+    audited = desk.audit("--first-day", "2023-11-16", "--last-day", "2023-11-16", "--json")
+
+    found = {one["name"]: one for one in json.loads(audited.stdout)["equations"]}
+    assert (found["unit.charge"]["verdict"], found["unit.charge"]["left"]) == ("holds", 1_800)
+    assert (found["home.energy"]["verdict"], found["home.energy"]["left"]) == ("holds", 3_300)
