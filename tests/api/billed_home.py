@@ -26,6 +26,8 @@ from edge.node.catch_up import Progress
 from energy.bills.contract import SetTariff, bill_operation
 from energy.bills.days import stretch
 from energy.bills.tariffs import Tariff
+from energy.ctt.calls import BuyEmpty, Confirm, Consume, Create, Recharge, ctt_operation
+from energy.ctt.calls import Register as RegisterMeter
 from energy.governance.acts import RegisterUnit, Vote
 from energy.governance.contract import vote_operation
 from energy.powerchain.calls import Connect, energy_operation
@@ -149,6 +151,28 @@ class BilledHome(SettlingHome):
     def live(self) -> None:
         """Have two days metered, settled and reported, and prices agreed."""
         self.found_days()
+        self.measure()
+        self.settle_days()
+
+    def live_on_accounts(self) -> None:
+        """Have the home charge and deplete an energy account (CTT) in two days, and be settled."""
+        self.found_days()
+        for key, call in (
+            (VOTER, Create(whose(VOTER), whose(VOTER), 10, 10_000, 0)),
+            (self.customer, RegisterMeter(whose(METER))),
+            (VOTER, Confirm(whose(METER), whose(self.customer))),
+            (self.customer, BuyEmpty(1)),
+        ):
+            self.act(key, ctt_operation(call))
+        noon_ms = FIRST_MS + DAY_MS // 2
+        for at_ms, report in (
+            (noon_ms, Recharge(2_000)),
+            (noon_ms + DAY_MS // 3, Consume(2_500)),
+            (noon_ms + DAY_MS, Recharge(1_000)),
+            (noon_ms + DAY_MS + DAY_MS // 3, Consume(400)),
+        ):
+            self.confirm(at_ms)
+            self.act(METER, ctt_operation(report))
         self.measure()
         self.settle_days()
 

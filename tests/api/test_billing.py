@@ -123,7 +123,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+def founded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     passphrase = tmp_path / "passphrase"
     passphrase.write_bytes(PASSPHRASE)
     passphrase.chmod(0o600)
@@ -131,9 +131,14 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     wallet = tmp_path / "my.wallet"
     create_wallet(wallet, bytes(32), PASSPHRASE, Cost(1, 64))
     home = BilledHome(tmp_path / "node", wallet_key(read_wallet_words(wallet, PASSPHRASE)))
-    home.live()
     yield Desk(tmp_path, home, wallet)
     home.journal.close()
+
+
+@pytest.fixture
+def desk(founded: Desk) -> Desk:
+    founded.home.live()
+    return founded
 
 
 def right_sums() -> list[DaySum]:
@@ -366,3 +371,19 @@ def test_a_period_is_audited_by_its_own_reports(desk: Desk) -> None:
     found = {one["name"]: one for one in json.loads(audited.stdout)["equations"]}
     assert (found["unit.charge"]["verdict"], found["unit.charge"]["left"]) == ("holds", 1_800)
     assert (found["home.energy"]["verdict"], found["home.energy"]["left"]) == ("holds", 3_300)
+
+
+def test_energy_accounts_are_billed_and_computed_anew(founded: Desk) -> None:
+    founded.home.live_on_accounts()
+
+    issued = founded.issue("--json", *MONTH)
+    verified = founded.verify()
+    audited = founded.audit()
+
+    assert issued.exit_code == 0, issued.output
+    lines = {one["kind"]: one["quantity"] for one in json.loads(issued.stdout)["lines"]}
+    assert (lines["from_ctt"], lines["grid"]) == (2_000 + 400, 2 * 3_300 - 2_400)
+    assert lines["feed_in"] == 2 * 2_400 - 3_000
+    assert verified.exit_code == 0, verified.output
+    assert "reports: 4, 4 proven" in verified.stdout
+    assert audited.exit_code == 0, audited.output
