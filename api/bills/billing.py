@@ -101,9 +101,9 @@ def common_zone(stated: Sequence[Statement]) -> ZoneInfo:
 
 
 def whole_span(period: Stretch, zone: ZoneInfo | None) -> Span:
-    """Return a span that surely holds the days, wherever the place is."""
+    """Return a span that surely holds the days, and the period before: wherever the place is."""
     starts = day_starts(period, zone or ZoneInfo("UTC"))
-    margin_ms = 0 if zone else DAY_MS
+    margin_ms = 1 if zone else DAY_MS
     return max(0, starts[0] - margin_ms), starts[-1] + margin_ms
 
 

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from api.bills.billing import common_zone, whole_span
 from api.bills.home_records import MeterRecord, Records, ReportRecord, Span, not_computable
 from energy.bills.covered import Covered, NetDay, OwnerDay, covered_sums
 from energy.bills.days import Stretch, day_starts, day_text
 from energy.bills.documents import Bill, Content, first_difference, period_of, preview
-from energy.bills.own_days import Chain, OwnPoints, own_days
+from energy.bills.own_days import Chain, Late, OwnPoints, own_days
 from energy.bills.statements import StatedPoint, Statement
 from energy.bills.sums import DaySum, Regime
 from energy.bills.tariffs import Tariff
@@ -68,10 +70,16 @@ def recompute(
         _require_whole(meter, span)
     slot_ms = min((one.slot_ms for one in stated), default=SLOT_MS)
     points = [point for one in stated for point in one.points]
-    own = own_days(_homes(meters, points), starts, period.first_day, slot_ms)
+    late: dict[Address, list[Late]] = {}
+    for told in (told for one in stated for told in one.late):
+        late.setdefault(Address(told.meter), []).append(Late(told.end_ms, told.counted_ms))
+    days = tuple(day for one in stated for day in one.days)
+    homes = _homes(meters, points)
+    own = own_days(homes, starts, period.first_day, slot_ms, late)
+    if len(homes) == 1:
+        own = _under_regimes(own, days)
     units = [day for one in stated for unit in one.units for day in unit.own]
     covered = _covered(own, reports, units, starts, period)
-    days = tuple(day for one in stated for day in one.days)
     notes = (*_notes(meters, reports, span), *_more_notes(covered, units, stated))
     return Recomputed(covered.sums, own, days, notes)
 
@@ -122,6 +130,19 @@ def _homes(meters: Sequence[MeterRecord], points: Sequence[StatedPoint]) -> list
     return [
         OwnPoints(regime, tuple(found), tuple(production) if at == 0 else ())
         for at, (regime, found) in enumerate(grid.items())
+    ]
+
+
+def _under_regimes(own: Sequence[NetDay], stated: Sequence[NetDay]) -> list[NetDay]:
+    """Return the days of a member's one home under the regime that each was settled under."""
+    named: dict[int, set[Regime]] = {}
+    for one in stated:
+        named.setdefault(one.day, set()).add("ctt" if one.regime == "ctt" else "storage")
+    return [
+        msgspec.structs.replace(one, regime=min(named[one.day]))
+        if len(named.get(one.day, ())) == 1
+        else one
+        for one in own
     ]
 
 
@@ -206,6 +227,12 @@ def _more_notes(
     ]
     if units:
         notes.append("not computed anew: what the unit itself exchanged, as its settling node says")
+    notes += [
+        f"readings of {encode_address(Address(one.meter))} after {one.counted_ms} ms came late and"
+        f" were counted after {one.end_ms} ms"
+        for said in stated
+        for one in said.late
+    ]
     if not stated:
         notes.append("no node states how meters are joined: all were taken as one home")
     return notes

@@ -10,7 +10,7 @@ from edge.journal.journal import Journal
 from edge.journal.settled import Settled
 from energy.bills.covered import NetDay, OwnerDay
 from energy.bills.settled import regime_name
-from energy.bills.statements import MAX_STATED_MS, StatedPoint, StatedUnit, Statement
+from energy.bills.statements import MAX_STATED_MS, StatedLate, StatedPoint, StatedUnit, Statement
 from energy.parameters import parameters
 from energy.powerchain.records import storage_units, unit_at
 from energy.settlement.records import MemberDay, Report, UnitDay
@@ -48,20 +48,30 @@ def statement_of(
     days = [one for period in periods for one in period.members if one.member == member]
     shared = settled.shared(request.from_ms, request.to_ms)
     own = [one for period in shared for one in period.own if one.owner == member]
+    points = tuple(_points(rows, journal, settlements.config, request))
+    mine = {one.meter for one in points}
+    late = (
+        StatedLate(one.device, period.end_ms, one.counted_ms)
+        for period in periods
+        for one in period.late
+        if one.device in mine
+    )
     return Statement(
         settlements.config.zone,
         gcd(SLOT_MS, parameters(rows).settlement_period_ms),
         0 if home is None else home.through_ms,
-        tuple(_points(rows, journal, settlements.config, member)),
+        points,
         tuple(_net_day(one) for one in days),
         tuple(sorted({one.regime.unit for one in days if isinstance(one.regime, Storage)})),
         tuple(_units(rows, settlements, own)),
+        tuple(late),
     )
 
 
 def _points(
-    rows: RowReader, journal: Journal, config: Settlement, member: Address
+    rows: RowReader, journal: Journal, config: Settlement, request: SpanRequest
 ) -> Iterable[StatedPoint]:
+    member = Address(request.whose)
     units = {address for address, _ in storage_units(rows)}
     of_units = {Address(one.meter) for one in config.units}
     replaces = {Address(one.meter): Address(one.replaces) for one in config.replacements}
@@ -71,7 +81,7 @@ def _points(
             continue
         yield StatedPoint(
             meter,
-            regime_name(regime_of(rows, meter, member, units)),
+            regime_name(regime_of(rows, meter, member, units, request.to_ms)),
             meter in config.pv_meters,
             replaces.get(meter),
             meter in of_units,

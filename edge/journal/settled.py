@@ -86,12 +86,21 @@ class UnitState(msgspec.Struct, frozen=True, array_like=True):
     """Not known to be applied."""
 
 
+class LateMeter(msgspec.Struct, frozen=True, array_like=True):
+    """A meter that had not told of all of a period when that was netted."""
+
+    device: AddressField
+    counted_ms: Counter
+    """Up to which reading of it was counted: what is after that is in the next period."""
+
+
 class SettledPeriod(msgspec.Struct, frozen=True, array_like=True):
     """What one period came to for those whose meters are homed here. Never changed."""
 
     start_ms: Counter
     end_ms: Counter
     members: tuple[MemberDay, ...]
+    late: tuple[LateMeter, ...] = ()
 
 
 class MissingHome(msgspec.Struct, frozen=True, array_like=True):

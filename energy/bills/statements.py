@@ -30,6 +30,17 @@ class StatedPoint(msgspec.Struct, frozen=True, array_like=True):
     """A storage unit's own: what it counts is not the home's."""
 
 
+class StatedLate(msgspec.Struct, frozen=True, array_like=True):
+    """One of the member's meters that told too late of a period."""
+
+    meter: AddressField
+    end_ms: Counter
+    """Of the period."""
+
+    counted_ms: Counter
+    """Up to which reading it was counted then: the rest is in the next period."""
+
+
 class StatedUnit(msgspec.Struct, frozen=True, array_like=True):
     """How far one storage unit is settled here, and what of it is its owner's."""
 
@@ -60,6 +71,8 @@ class Statement(msgspec.Struct, frozen=True, array_like=True):
 
     units: tuple[StatedUnit, ...]
     """All that are settled here."""
+
+    late: tuple[StatedLate, ...] = ()
 
 
 _statements: Final = Decoder(Statement, "statement", MAX_STATEMENT_SIZE)
