@@ -46,7 +46,7 @@ def test_own_days_are_the_settled_ones(
     late: dict[Address, list[Late]] = {}
     settled: dict[int, tuple[int, int, int, int]] = {}
     counted: dict[Address, Registers] = {}
-    told_ms = {METER: 0, PLANT: 0}
+    told_ms = {METER: START, PLANT: START}  # what is first heard of a meter is in time
     for at, slots in zip(range(3 * 24 // hours), behind, strict=False):
         period = Period(START + at * length_ms, START + (at + 1) * length_ms)
         known = []
