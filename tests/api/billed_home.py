@@ -189,10 +189,18 @@ class BilledHome(SettlingHome):
         self.act(ISSUER, bill_operation(SetTariff(TARIFF)))
         self.step()
 
-    def measure(self) -> None:
-        """Have both meters post all readings of the two days, and batches of them confirmed."""
+    def live_with_late_readings(self) -> None:
+        """Have the readings of the second afternoon come after both days were settled."""
+        self.found_days()
+        self.measure(0, SLOTS + 50)
+        self.confirm(AFTER_MS + 2 * self.patience_ms)
+        self.settle_days()
+        self.measure(SLOTS + 51, 2 * SLOTS)
+
+    def measure(self, first: int = 0, last: int = 2 * SLOTS) -> None:
+        """Have both meters post readings of the two days, and batches of them confirmed."""
         self.confirm(AFTER_MS + 1_000)
-        asyncio.run(self._metered(self._post))
+        asyncio.run(self._metered(lambda: self._post(first, last)))
 
     def settle_days(self) -> None:
         """Step until both days are settled, and the ledger has all reports."""
@@ -228,12 +236,12 @@ class BilledHome(SettlingHome):
         await until(lambda: len(self.journal.own_unreferenced(EDGE.public)) == 2)
         self.confirm()
 
-    async def _post(self) -> None:
+    async def _post(self, first: int, last: int) -> None:
         posted = {METER: home_registers, UNIT: unit_registers}
         for meter, registers in posted.items():
             readings = [
                 (whose(meter), self._reading(meter, at, registers(at)))
-                for at in range(2 * SLOTS + 1)
+                for at in range(first, last + 1)
             ]
             self.link.posted.put_nowait(readings)
 
@@ -241,7 +249,7 @@ class BilledHome(SettlingHome):
             self.confirm()
             return all(
                 [one.last for one in reading_ranges(self.core.ledger.rows, whose(meter)).taken]
-                == [2 * SLOTS]
+                == [last]
                 for meter in posted
             )
 

@@ -387,3 +387,18 @@ def test_energy_accounts_are_billed_and_computed_anew(founded: Desk) -> None:
     assert verified.exit_code == 0, verified.output
     assert "reports: 4, 4 proven" in verified.stdout
     assert audited.exit_code == 0, audited.output
+
+
+def test_what_came_late_is_computed_as_it_was_settled(founded: Desk) -> None:
+    founded.home.live_with_late_readings()
+
+    issued = founded.issue("--json", *MONTH)
+    verified = founded.verify()
+
+    assert issued.exit_code == 0, issued.output
+    lines = {one["kind"]: one["quantity"] for one in json.loads(issued.stdout)["lines"]}
+    first_day_wh = 40 * 50 + 26 * 20
+    assert lines["grid"] == first_day_wh + 40 * 50, "the second evening is not settled yet"
+    assert verified.exit_code == 0, verified.output
+    assert "193 readings signed by it, 193 proven" in verified.stdout
+    assert "came late and were counted after" in verified.stdout
