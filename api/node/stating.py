@@ -8,12 +8,11 @@ from api.settings.records import Settlement
 from devices.span_request import SpanRequest
 from edge.journal.journal import Journal
 from edge.journal.settled import Settled
-from energy.bills.covered import NetDay, OwnerDay
-from energy.bills.settled import regime_name
+from energy.bills.settled import net_day, owner_day, regime_name
 from energy.bills.statements import MAX_STATED_MS, StatedLate, StatedPoint, StatedUnit, Statement
 from energy.parameters import parameters
 from energy.powerchain.records import storage_units, unit_at
-from energy.settlement.records import MemberDay, Report, UnitDay
+from energy.settlement.records import Report, UnitDay
 from energy.settlement.regimes import Storage, regime_of
 from energy.settlement.slots import SLOT_MS
 from tangle.accounts import identity
@@ -61,7 +60,7 @@ def statement_of(
         gcd(SLOT_MS, parameters(rows).settlement_period_ms),
         0 if home is None else home.through_ms,
         points,
-        tuple(_net_day(one) for one in days),
+        tuple(net_day(one) for one in days),
         tuple(sorted({one.regime.unit for one in days if isinstance(one.regime, Storage)})),
         tuple(_units(rows, settlements, own)),
         tuple(late),
@@ -88,18 +87,6 @@ def _points(
         )
 
 
-def _net_day(one: MemberDay) -> NetDay:
-    return NetDay(
-        one.day,
-        regime_name(one.regime),
-        one.import_wh,
-        one.export_wh,
-        one.substitute_slots > 0,
-        one.pv_wh,
-        one.load_wh,
-    )
-
-
 def _units(
     rows: RowReader, settlements: Settlements, own: Iterable[UnitDay]
 ) -> Iterable[StatedUnit]:
@@ -113,18 +100,8 @@ def _units(
         if not all(_is_over(rows, report) for report in state.waiting):
             latest = settlements.settled.shared(through_ms - 1, through_ms)
             through_ms = min(period.start_ms for period in latest if period.unit == unit)
-        days = tuple(_owner_day(day) for day in mine if day.unit == unit)
+        days = tuple(owner_day(day) for day in mine if day.unit == unit)
         yield StatedUnit(unit, through_ms, days)
-
-
-def _owner_day(one: UnitDay) -> OwnerDay:
-    return OwnerDay(
-        one.day,
-        one.own_charge_wh,
-        one.own_grid_wh,
-        one.own_feed_in_wh,
-        one.substitute_slots > 0,
-    )
 
 
 def _is_over(rows: RowReader, report: Report) -> bool:

@@ -15,7 +15,6 @@ import msgspec
 
 from energy.bills.days import Day
 from energy.bills.reported import AppliedReport, ReportKind
-from energy.bills.settled import merged
 from energy.bills.sums import DaySum, Regime
 from tangle.transaction import Counter
 
@@ -106,6 +105,15 @@ def covered_sums(
     return Covered(merged(sums, owners), beyond)
 
 
+def merged(*parts: Iterable[DaySum]) -> list[DaySum]:
+    """Return sums of several metering points of one member as one: of each day and regime one."""
+    found: dict[tuple[int, Regime], DaySum] = {}
+    for one in (one for part in parts for one in part):
+        key = (one.day, one.regime)
+        found[key] = _both(found[key], one) if key in found else one
+    return [one for _, one in sorted(found.items())]
+
+
 def _by_day(
     reports: Iterable[AppliedReport], starts: Sequence[int], first_day: int
 ) -> dict[ReportKind, dict[int, int]]:
@@ -186,5 +194,20 @@ def _added(one: NetDay, other: NetDay) -> NetDay:
     )
 
 
+def _both(one: DaySum, other: DaySum) -> DaySum:
+    return msgspec.structs.replace(
+        one,
+        from_storage_wh=one.from_storage_wh + other.from_storage_wh,
+        from_ctt_wh=one.from_ctt_wh + other.from_ctt_wh,
+        from_grid_wh=one.from_grid_wh + other.from_grid_wh,
+        charged_wh=one.charged_wh + other.charged_wh,
+        feed_in_wh=one.feed_in_wh + other.feed_in_wh,
+        is_estimated=one.is_estimated or other.is_estimated,
+        produced_wh=_known(one.produced_wh, other.produced_wh),
+        load_wh=_known(one.load_wh, other.load_wh),
+    )
+
+
 def _known(one: int | None, other: int | None) -> int | None:
+    """Return the sum of two, unknown if either is."""
     return None if one is None or other is None else one + other
