@@ -29,7 +29,16 @@ from tangle.address import encode_address
 from tangle.genesis import network_id
 from tangle.keys import SigningKey
 from tangle.seeds import wallet_key
-from tests.api.billed_home import AFTER_MS, DAYS, FEED_IN_WH, GRID_WH, ISSUER, TARIFF, BilledHome
+from tests.api.billed_home import (
+    AFTER_MS,
+    DAYS,
+    FEED_IN_WH,
+    GRID_WH,
+    ISSUER,
+    METER,
+    TARIFF,
+    BilledHome,
+)
 from tests.api.test_server import served
 from tests.edge.settling_home import UNIT_ADDRESS, whose
 from tests.tangle.cores import EDGE, GENESIS
@@ -402,3 +411,36 @@ def test_what_came_late_is_computed_as_it_was_settled(founded: Desk) -> None:
     assert verified.exit_code == 0, verified.output
     assert "193 readings signed by it, 193 proven" in verified.stdout
     assert "came late and were counted after" in verified.stdout
+
+
+def test_a_day_whose_reports_are_not_applied_is_not_billed(founded: Desk) -> None:
+    founded.home.found_days()
+    founded.home.measure()
+    founded.home.settle_days(is_reported=False)
+
+    refused = founded.issue()
+    founded.home.settle_days()
+    issued = founded.issue()
+
+    assert refused.exit_code == ExitCode.FAILED
+    assert "2023-11-16 is not settled yet" in refused.stderr
+    assert issued.exit_code == 0, issued.output
+
+
+def test_days_are_a_month_or_a_stretch(desk: Desk) -> None:
+    neither = desk.issue("--first-day", "2023-11-15")
+    both = desk.issue("--month", "2023-11", *MONTH)
+    whole = desk.issue("--month", "2023-11")
+
+    assert (neither.exit_code, both.exit_code) == (ExitCode.USAGE, ExitCode.USAGE)
+    assert "2023-11-17 is not over" in whole.stderr
+
+
+def test_readings_that_are_gone_compute_nothing(desk: Desk) -> None:
+    desk.document(right_sums())
+    desk.home.journal.leaving.forget({whose(METER): 50})
+
+    verified = desk.verify()
+
+    assert verified.exit_code == ExitCode.FAILED
+    assert "ask before readings are erased" in verified.stderr
