@@ -23,6 +23,7 @@ from api.node.cosigning import CoSigning
 from api.node.metrics import Queue, Stand
 from api.node.node_service import NodeApi, NodeCard
 from api.node.settling import settling_of
+from api.node.span_answers import home_of
 from api.settings.genesis_file import load_genesis
 from api.settings.private_files import create_folder
 from api.settings.records import (
@@ -50,6 +51,7 @@ from edge.mesh.wire import DEFAULT_LIMITS
 from edge.meters.forgetting import Forgetting, Retention
 from edge.meters.mqtt import MAX_QUEUED as MAX_QUEUED_READINGS
 from edge.meters.mqtt import BrokerAddress, MeterLink
+from edge.meters.proof_keeping import proof_keeper
 from edge.node.catch_up import Progress
 from edge.node.fair_queue import MAX_QUEUED
 from edge.node.standing import Standings
@@ -271,6 +273,7 @@ def _begun(ground: _Ground) -> _Life:
     version_here = version("tanglewatt")
     card = NodeCard(key.public, config.node.name, ground.role, version_here, ends_at_ms)
     answers = NodeApi(served, card, served.peers, sealing_key(key) if link else None)
+    answers.serve_home(home_of(node.journal, config, key, has_meters=link is not None))
     http = _http(config, node, answers, ground.listener.dup())
     joiner = Joiner(genesis, executor, ground.mesh, data_dir, join_settings(config), wall_ms)
     answers.watch_joining(joiner.state)
@@ -357,6 +360,7 @@ def _keeper(config: NodeConfig, role: str, node: EdgeNode) -> HistoryKeeper:
     keeper = HistoryKeeper(node.genesis, node.journal, config.node.data_dir, settings, is_needed)
     if node.metering is not None:
         keeper.pruned = _forgetting(config, node).run_once
+        keeper.leaving = proof_keeper(node.core, node.journal).run_through
     node.executor.observe(keeper.observe)
     return keeper
 

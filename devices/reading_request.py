@@ -74,16 +74,7 @@ def verify_request(
         InvalidRequestError: It is not.
     """
     request = signed.request
-    assert len(network) == NETWORK_SIZE, f"network id of {len(network)} bytes"
-    if request.network != network:
-        raise InvalidRequestError(
-            f"the request is for network {request.network.hex()}, not {network.hex()}"
-        )
-    if abs(confirmed_index - request.milestone_index) > MAX_REQUEST_AGE:
-        raise InvalidRequestError(
-            f"the request names milestone {request.milestone_index}: the last one here is"
-            f" {confirmed_index}, and at most {MAX_REQUEST_AGE} may lie between"
-        )
+    verify_moment((request.network, request.milestone_index), network, confirmed_index)
     asker = PublicKey(signed.key)
     if address_of(asker) not in allowed:
         raise InvalidRequestError(
@@ -91,3 +82,26 @@ def verify_request(
         )
     if not is_signed(asker, _DOMAIN + encode(request), signed.signature):
         raise InvalidRequestError(f"the request is not signed by key {asker[:8].hex()}…")
+
+
+def verify_moment(named: tuple[bytes, int], network: bytes, confirmed_index: int) -> None:
+    """Check that a request is for this network and of now.
+
+    Args:
+        named: Network and milestone that the request names.
+        network: First 8 bytes of the genesis hash.
+        confirmed_index: The last milestone here.
+
+    Raises:
+        InvalidRequestError: It is not.
+    """
+    assert len(network) == NETWORK_SIZE, f"network id of {len(network)} bytes"
+    if named[0] != network:
+        raise InvalidRequestError(
+            f"the request is for network {named[0].hex()}, not {network.hex()}"
+        )
+    if abs(confirmed_index - named[1]) > MAX_REQUEST_AGE:
+        raise InvalidRequestError(
+            f"the request names milestone {named[1]}: the last one here is"
+            f" {confirmed_index}, and at most {MAX_REQUEST_AGE} may lie between"
+        )

@@ -122,6 +122,13 @@ class ProofAnswer(msgspec.Struct, frozen=True):
     """For people; nothing reads it."""
 
 
+class PageAnswer(msgspec.Struct, frozen=True):
+    """`GET /api/v1/spans/…`."""
+
+    page: str
+    """Canonical bytes, hex."""
+
+
 class ErasedAnswer(msgspec.Struct, frozen=True):
     """`DELETE /api/v1/readings/…`."""
 

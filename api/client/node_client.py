@@ -15,6 +15,7 @@ from api.client.answers import (
     ErasedAnswer,
     InfoAnswer,
     MilestoneAnswer,
+    PageAnswer,
     ProofAnswer,
     QueryAnswer,
     RefusalAnswer,
@@ -24,6 +25,7 @@ from api.client.answers import (
 )
 from api.exit_codes import ExitCode
 from api.failures import CommandError, Failure, FailureCode
+from api.hexadecimal import from_hex
 
 MAX_ANSWER_SIZE: Final = 64 * 2**20
 """Bytes: the devices of 100,000 meters."""
@@ -131,6 +133,11 @@ class NodeClient:
     def reading_proof(self, request: bytes) -> ProofAnswer:
         """Return the proof of one reading; `request` is signed by who may see it."""
         return self._get(f"/api/v1/readings/{request.hex()}", ProofAnswer)
+
+    def span(self, request: bytes) -> bytes:
+        """Return a page of what a home node has; `request` is signed by who may see it."""
+        path = f"/api/v1/spans/{request.hex()}"
+        return from_hex(self._get(path, PageAnswer).page, "page", at_most=MAX_ANSWER_SIZE)
 
     def erase_readings(self, request: bytes) -> int:
         """Have readings deleted; `request` is signed by who may ask. Return how many were."""

@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import typer
 
 from api.bills.files import read_bill, read_text
+from api.commands.access_files import PassphraseFile
+from api.commands.audit_settled import SealKey, settled_equations
 from api.commands.db_main import NodeFile
 from api.commands.node_file import load_node_config
 from api.commands.operation_commands import AddressBook
@@ -38,6 +40,7 @@ from energy.audit import (
 )
 from energy.bills.days import MAX_DAY, Stretch, day_starts, parse_day
 from energy.bills.files import parse_sums
+from energy.bills.reported import Reported
 from tangle.errors import NotProvableError
 from tangle.genesis import Genesis, network_id
 from tangle.outcomes import Event
@@ -57,6 +60,10 @@ SumsFiles = Annotated[
     list[str] | None,
     typer.Option("--sums", metavar="WHO=FILE", help="Energy by day of a home; repeat for all."),
 ]
+NodeKey = Annotated[
+    Path | None,
+    typer.Option("--key-file", help="Opens what the node settled. [default: the node's own]"),
+]
 BillsFolder = Annotated[
     Path | None, typer.Option("--bills", metavar="FOLDER", help="All documents, *.json.")
 ]
@@ -71,6 +78,9 @@ class Evidence:
     payments: tuple[Event, ...] | None
     """Events from genesis on; `None` if they are not known."""
 
+    reports: tuple[Reported, ...] | None
+    """All that were ever applied; `None` if they are not known."""
+
 
 def audit(  # noqa: PLR0913 — to Typer each option is an argument
     *,
@@ -80,7 +90,9 @@ def audit(  # noqa: PLR0913 — to Typer each option is an argument
     sums: SumsFiles = None,
     bills: BillsFolder = None,
     config: NodeFile = None,
+    key_file: NodeKey = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
+    passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Compute the equations of energy and money from a node's journal, for any period.
@@ -97,11 +109,16 @@ def audit(  # noqa: PLR0913 — to Typer each option is an argument
         layout = layout_of(data_dir)
         days = _period(first_day, last_day)
         node = _node(config, layout)
+        key = SealKey(layout, key_file or node.key_file, passphrase_file or node.passphrase_file)
         genesis = load_genesis(node.genesis_file)
         with open_reader(node.data_dir / JOURNAL_NAME, network_id(genesis)) as reader:
             reader.connection.execute("BEGIN")  # one state, whatever the node writes meanwhile
-            evidence = _evidence(reader, genesis, _bounds_ms(days, zone), last_day)
-        found = [*audit_rows(evidence.after), *evidence.flows]
+            bounds_ms = _bounds_ms(days, zone)
+            evidence = _evidence(reader, genesis, bounds_ms, last_day)
+            settled = settled_equations(
+                reader, key, stored_rows(reader), evidence.reports, bounds_ms
+            )
+        found = [*audit_rows(evidence.after), *evidence.flows, *settled]
         found += _homes(layout, sums or [], days)
         if bills is not None:
             documents = [read_bill(file) for file in sorted(bills.glob("*.json"))]
@@ -122,10 +139,11 @@ def _evidence(
     try:
         replayed = replay(reader, genesis, CONTRACTS, period_ms)
     except NotProvableError as error:
-        return Evidence(stored, unknown_flows(str(error)), None)
+        return Evidence(stored, unknown_flows(str(error)), None, None)
     after = stored if last_day is None else replayed.after
     flows = audit_flows(replayed.before, after, replayed.events)
-    return Evidence(after, flows, (*replayed.earlier, *replayed.events))
+    payments = (*replayed.earlier, *replayed.events)
+    return Evidence(after, flows, payments, replayed.reports)
 
 
 def _homes(layout: Layout, named: Sequence[str], days: Stretch) -> list[Equation]:

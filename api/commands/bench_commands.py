@@ -20,14 +20,17 @@ from api.contracts import CONTRACTS
 from api.terminal.options import add_command, typer_app
 from api.terminal.talk import put_json
 from energy.bills.as_json import bill_file
+from energy.bills.covered import covered_sums
 from energy.bills.days import day_starts, stretch
 from energy.bills.documents import Parties, final_bill, preview
-from energy.bills.settled import day_sums
+from energy.bills.reported import AppliedReport
+from energy.bills.settled import net_day
 from energy.bills.tariffs import Tariff
 from energy.market.contract import CONTRACT as MARKET
-from energy.settlement.records import SlotBalance
+from energy.settlement.netting import NetHome, member_days
 from energy.settlement.regimes import Storage
-from energy.settlement.slots import SLOT_MS
+from energy.settlement.registers import SlotEnergy
+from energy.settlement.slots import SLOT_MS, LocalDays, Period
 from energy.workload import SHARES, Issued, Workload, order, people, start_rows
 from tangle.address import Address, address_of
 from tangle.contracts import Changed, Context
@@ -89,7 +92,7 @@ def energy(*, rounds: Rounds = 5, operations: Operations = 10_000) -> None:
 def bills(*, rounds: Rounds = 3, members: Members = 1_000) -> None:
     """Measure a bill run: a month of 15-minute slots for so many members, one after the other.
 
-    From the slots that settlement made to the bytes of final bills; one JSON object.
+    From netted slots and applied reports to the bytes of final bills; one JSON object.
 
     Examples:
       tanglewatt bench bills
@@ -110,43 +113,45 @@ def _bill_run(members: int, rng: Random) -> float:
     """Return how many seconds it takes to bill members for a month, one of them at a time."""
     month = stretch("2026-10-01", "2026-10-31")  # with a day of 100 slots
     starts = day_starts(month, ZoneInfo("Europe/Athens"))
+    period = Period(starts[0], starts[-1])
+    local = LocalDays(month.first_day, tuple(starts))
     tariffs = [
         Tariff(month.first_day - 30, 250_000, 80_000, 25_000_000, 5_000_000, 190_000),
         Tariff(month.first_day + 14, 270_000, 80_000, 25_000_000, 5_000_000, 190_000),
     ]
     took = 0.0
     for number in range(1, members + 1):
-        slots = _slots(address_of(PublicKey(number.to_bytes(32, "big"))), starts, rng)
-        parties = Parties(bytes(NETWORK_SIZE), Address(bytes(32)), slots[0].member)
+        home = _netted(address_of(PublicKey(number.to_bytes(32, "big"))), starts, rng)
+        parties, reports = (
+            Parties(bytes(NETWORK_SIZE), Address(bytes(32)), home.member),
+            _reports(starts),
+        )
         began = process_time()
-        sums = day_sums(slots, starts, month.first_day, {})
+        days = [net_day(one) for one in member_days([home], period, local)]
+        sums = covered_sums(days, reports, (), starts, month.first_day).sums
         bill = final_bill(preview(parties, sums, tariffs, month), number, _START_MS, bytes(32))
         bill_file(bill)
         took += process_time() - began
     return took
 
 
-def _slots(member: Address, starts: list[int], rng: Random) -> list[SlotBalance]:
-    regime = Storage(Address(bytes(32)))
+def _netted(member: Address, starts: list[int], rng: Random) -> NetHome:
+    """Return a home as settlement nets it, slot by slot."""
     draws = [rng.randrange(1_000) for _ in range(64)]
+    count = (starts[-1] - starts[0]) // SLOT_MS
+    drawn = [draws[at % 64] for at in range(count)]
+    slots = tuple(
+        SlotEnergy(draw, 0) if at % 3 else SlotEnergy(0, draw) for at, draw in enumerate(drawn)
+    )
+    return NetHome(member, Storage(Address(bytes(32))), slots, tuple(drawn))
+
+
+def _reports(starts: list[int]) -> list[AppliedReport]:
+    """Return what the ledger applied about a member: two reports a day."""
     return [
-        SlotBalance(
-            at,
-            member,
-            regime,
-            draw,
-            draw,
-            draw,
-            draw // 2,
-            0,
-            draw // 3,
-            draw // 4,
-            0,
-            0,
-            is_substitute=False,
-        )
-        for number, at in enumerate(range(starts[0], starts[-1], SLOT_MS))
-        for draw in (draws[number % 64],)
+        AppliedReport(bytes(32), kind, 3_000, end_ms)
+        for end_ms in starts[1:]
+        for kind in ("produced", "consumed")
     ]
 
 

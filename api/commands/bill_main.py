@@ -5,14 +5,17 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, assert_never
+from zoneinfo import ZoneInfo
 
 import typer
 
 from api.bills.book import Book, issue_document
 from api.bills.files import read_bill, read_text, write_new
 from api.bills.pdf import sheet_pdf
+from api.bills.recomputing import recompute, verify_bill
 from api.client.issuing import Issuer
 from api.client.node_client import NotTakenError
 from api.commands.access_files import (
@@ -25,6 +28,15 @@ from api.commands.access_files import (
     node_client,
     wallet_issuer,
     wallet_path,
+)
+from api.commands.bill_sources import (
+    Places,
+    bad_argument,
+    days_of,
+    records_of,
+    settled_for,
+    sums_of_file,
+    zone_named,
 )
 from api.commands.operation_commands import AddressBook, KeyFile
 from api.commands.wallet_commands import DEFAULT_WAIT_S, WaitSeconds
@@ -43,11 +55,9 @@ from api.terminal.options import (
 from api.terminal.talk import put, put_json, say
 from energy.bills.as_json import bill_document, bill_file, preview_document
 from energy.bills.as_text import sheet_csv, sheet_html
-from energy.bills.days import stretch
 from energy.bills.documents import (
     Bill,
     Parties,
-    Preview,
     credit_note,
     final_bill,
     first_difference,
@@ -57,9 +67,11 @@ from energy.bills.documents import (
 )
 from energy.bills.files import parse_sums, parse_tariffs
 from energy.bills.sheet import Sheet, bill_sheet, preview_sheet
+from energy.bills.tariffs import Tariff
 from tangle.address import Address, address_of, encode_address
 from tangle.errors import InvalidProofError
 from tangle.hashing import HASH_SIZE
+from tangle.keys import SigningKey
 
 app = typer_app("Bills: previewed, issued, shown, verified, taken back.")
 
@@ -68,7 +80,12 @@ BillFile = Annotated[Path, typer.Argument(metavar="FILE", help="What `bill issue
 NewFile = Annotated[Path, typer.Option("--out", metavar="FILE", help="File to write.")]
 Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="[default: stdout]")]
 SumsFile = Annotated[
-    Path, typer.Option("--sums", metavar="FILE", help="CSV: energy by local day and regime.")
+    Path | None,
+    typer.Option(
+        "--sums",
+        metavar="FILE",
+        help="CSV: energy by local day and regime. [default: as settled by the customer's nodes]",
+    ),
 ]
 OwnSums = Annotated[
     Path | None, typer.Option("--sums", metavar="FILE", help="Your own sums, to compute it anew.")
@@ -76,39 +93,77 @@ OwnSums = Annotated[
 TariffFile = Annotated[
     Path | None, typer.Option("--tariffs", metavar="FILE", help="TOML. [default: of the ledger]")
 ]
-IssuerText = Annotated[str, typer.Option("--issuer", metavar="ADDRESS", help="Address or home.")]
+IssuerText = Annotated[
+    str | None, typer.Option("--issuer", metavar="ADDRESS", help="Address or home.")
+]
 Customer = Annotated[str, typer.Option("--customer", metavar="ADDRESS", help="Address or home.")]
-FirstDay = Annotated[str, typer.Option("--first-day", metavar="YYYY-MM-DD")]
-LastDay = Annotated[str, typer.Option("--last-day", metavar="YYYY-MM-DD", help="Included.")]
+FirstDay = Annotated[str | None, typer.Option("--first-day", metavar="YYYY-MM-DD")]
+LastDay = Annotated[str | None, typer.Option("--last-day", metavar="YYYY-MM-DD", help="Included.")]
+Month = Annotated[
+    str | None, typer.Option("--month", metavar="YYYY-MM", help="Or --first-day and --last-day.")
+]
+HomeNodes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--home-node",
+        metavar="URL",
+        help="A node that has the readings, or settles; repeat. [default: --node, or all edges]",
+    ),
+]
+ZoneName = Annotated[
+    str | None,
+    typer.Option("--zone", help="Whose days: Europe/Athens. [default: as the nodes settle]"),
+]
+GenesisFile = Annotated[
+    Path | None, typer.Option("--genesis", metavar="FILE", help="[default: of --data-dir]")
+]
 As = Annotated[Paper, typer.Option("--as", help="text, html, csv or pdf.")]
 
 
 def preview_command(  # noqa: PLR0913 — to Typer each option is an argument
     *,
-    issuer: IssuerText,
     customer: Customer,
-    first_day: FirstDay,
-    last_day: LastDay,
-    sums: SumsFile,
+    issuer: IssuerText = None,
+    month: Month = None,
+    first_day: FirstDay = None,
+    last_day: LastDay = None,
+    sums: SumsFile = None,
     tariffs: TariffFile = None,
     paper: As = "text",
     out: Out = None,
+    home: Home = None,
+    wallet: WalletFileOption = None,
+    key_file: KeyFile = None,
+    home_node: HomeNodes = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     node: NodeUrl = None,
+    passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a bill would say. Of days without sums it says that nothing is known.
 
+    With --sums, --issuer is enough; else the issuer's wallet or key asks the nodes that settle.
+
     Examples:
-      tanglewatt bill preview --issuer tw1… --customer home_01 --first-day 2026-11-01
-        --last-day 2026-11-30 --sums november.csv
+      tanglewatt bill preview --wallet issuer.wallet --customer home_01 --month 2026-11
+      tanglewatt bill preview --issuer tw1… --customer home_01 --month 2026-11 --sums november.csv
     """
     with ending(as_json=as_json):
-        layout = layout_of(data_dir)
-        book = Book(node_client(layout, node))
-        names = AddressBook(layout)
-        parties = Parties(book.network(), names[issuer], names[customer])
-        made = _previewed(book, parties, (first_day, last_day), sums, tariffs)
+        layout, period = layout_of(data_dir), days_of(month, first_day, last_day)
+        book, names = Book(node_client(layout, node)), AddressBook(layout)
+        whose = names[customer]
+        if sums is not None and issuer is not None:
+            found, by = parse_sums(read_text(sums)), names[issuer]
+        else:
+            key = _signer(layout, (home, wallet, key_file), passphrase_file).key
+            places, by = Places(layout, node, tuple(home_node or ())), address_of(key.public)
+            found = (
+                parse_sums(read_text(sums))
+                if sums is not None
+                else settled_for(places, key, whose, period, is_final=False)
+            )
+        parties = Parties(book.network(), by, whose)
+        made = preview(parties, found, _tariffs(book, by, tariffs), period)
         if as_json:
             put_json(preview_document(made))
         else:
@@ -118,13 +173,16 @@ def preview_command(  # noqa: PLR0913 — to Typer each option is an argument
 def issue(  # noqa: PLR0913 — to Typer each option is an argument
     *,
     customer: Customer,
-    first_day: FirstDay,
-    last_day: LastDay,
-    sums: SumsFile,
     out: NewFile,
+    month: Month = None,
+    first_day: FirstDay = None,
+    last_day: LastDay = None,
+    sums: SumsFile = None,
+    zone: ZoneName = None,
     home: Home = None,
     wallet: WalletFileOption = None,
     key_file: KeyFile = None,
+    home_node: HomeNodes = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     node: NodeUrl = None,
     passphrase_file: PassphraseFile = None,
@@ -133,19 +191,28 @@ def issue(  # noqa: PLR0913 — to Typer each option is an argument
 ) -> None:
     """Make a final bill: the next number, its digest on the ledger, its file here.
 
-    It returns when the ledger has applied it. Keep the file: nothing else says what was billed.
+    The days must be over, and settled: sums come from the nodes that settle the customer, if no
+    file is named. It returns when the ledger has applied it. Keep the file: nothing else says what
+    was billed.
 
     Examples:
-      tanglewatt bill issue --wallet issuer.wallet --customer home_01 --first-day 2026-11-01
-        --last-day 2026-11-30 --sums november.csv --out bill.json
+      tanglewatt bill issue --wallet issuer.wallet --customer home_01 --month 2026-11
+        --out bill.json
     """
     with ending(as_json=as_json):
-        layout = layout_of(data_dir)
+        layout, period = layout_of(data_dir), days_of(month, first_day, last_day)
         book = Book(node_client(layout, node))
         signer = _signer(layout, (home, wallet, key_file), passphrase_file)
         issuer = address_of(signer.key.public)
-        parties = Parties(book.network(), issuer, AddressBook(layout)[customer])
-        made = _previewed(book, parties, (first_day, last_day), sums, None)
+        whose = AddressBook(layout)[customer]
+        if sums is not None:
+            named = zone_named(layout, zone)
+            found = sums_of_file(sums, period, named, book.client.info().confirmed_at_ms)
+        else:
+            places = Places(layout, node, tuple(home_node or ()))
+            found = settled_for(places, signer.key, whose, period, is_final=True)
+        parties = Parties(book.network(), issuer, whose)
+        made = preview(parties, found, book.tariffs(issuer), period)
         number = book.last_number(issuer) + 1
         bill = final_bill(made, number, book.ledger_time_ms(), os.urandom(HASH_SIZE))
         _issue(book, signer, bill, out, _expected(layout, node), wait_s)
@@ -167,43 +234,53 @@ def show(*, file: BillFile, paper: As = "text", out: Out = None, as_json: AsJson
             _hand_out(bill_sheet(bill), paper, out)
 
 
-def verify(
+def verify(  # noqa: PLR0913 — to Typer each option is an argument
     *,
     file: BillFile,
     sums: OwnSums = None,
+    home: Home = None,
+    wallet: WalletFileOption = None,
+    zone: ZoneName = None,
+    genesis: GenesisFile = None,
+    home_node: HomeNodes = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     node: NodeUrl = None,
+    passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Hold a document against the ledger, and with --sums compute the bill anew.
+    """Hold a document against the ledger; with --home or --wallet compute the bill anew.
 
-    Exit code 5, and the first difference, if it is not what was issued or not what sums and
-    tariffs make.
+    As its customer: from your own readings, which your home node shows you with what proves them,
+    from reports that the ledger applied, and from the tariffs on the ledger. With --sums from a
+    table of your own. Exit code 5, and the first difference, if it is not what was issued or not
+    what they make.
 
     Examples:
+      tanglewatt bill verify bill.json --home home_01
+      tanglewatt bill verify bill.json --wallet my.wallet --node http://127.0.0.1:8080
+        --genesis genesis.json
       tanglewatt bill verify bill.json --sums my-november.csv
     """
     with ending(as_json=as_json):
-        bill = read_bill(file)
-        book = Book(node_client(layout_of(data_dir), node))
+        layout, bill = layout_of(data_dir), read_bill(file)
+        book = Book(node_client(layout, node))
         issued = book.verify_issued(bill)
+        notes: tuple[str, ...] = ()
+        is_own = home is not None or wallet is not None
         if sums is not None:
             _verify_computed(book, bill, sums)
+        elif is_own:
+            key = wallet_issuer(layout, wallet_path(layout, home, wallet), passphrase_file).key
+            places = Places(layout, node, tuple(home_node or ()), genesis)
+            notes = _verify_own(book, bill, places, key, zone_named(layout, zone))
         status = {
             "number": bill.number,
             "credited_by": issued.credited_by or None,
             "paid_ueur": issued.paid_ueur,
             "refunded_ueur": issued.refunded_ueur,
-            "computed": sums is not None,
+            "computed": sums is not None or is_own,
         }
-        if as_json:
-            put_json({"holds": True, **status})
-            return
-        for name, value in status.items():
-            put(f"{name}: {'none' if value is None else str(value).lower()}")
-        say("✔ the ledger has the digest of this document")
-        if sums is not None:
-            say("✔ sums and tariffs of the ledger make the same bill, byte for byte")
+        _say_verified(status, notes, as_json=as_json)
 
 
 def credit(  # noqa: PLR0913 — to Typer each option is an argument
@@ -237,14 +314,46 @@ def credit(  # noqa: PLR0913 — to Typer each option is an argument
         _say_issued(note, out, as_json=as_json)
 
 
-def _previewed(
-    book: Book, parties: Parties, days: tuple[str, str], sums: Path, tariffs: Path | None
-) -> Preview:
-    if tariffs is None:
-        agreed = book.tariffs(Address(parties.issuer))
-    else:
-        agreed = parse_tariffs(read_text(tariffs))
-    return preview(parties, parse_sums(read_text(sums)), agreed, stretch(*days))
+def _tariffs(book: Book, issuer: Address, file: Path | None) -> list[Tariff]:
+    return book.tariffs(issuer) if file is None else parse_tariffs(read_text(file))
+
+
+def _verify_own(
+    book: Book, bill: Bill, places: Places, key: SigningKey, zone: ZoneInfo | None
+) -> tuple[str, ...]:
+    """Compute a bill anew as its customer; return what was used.
+
+    Raises:
+        InvalidProofError: With the first difference.
+        CommandError: The key is another's, or what is needed is not there.
+    """
+    content, member = bill.content, address_of(key.public)
+    if member != content.parties.customer:
+        customer = encode_address(Address(content.parties.customer))
+        raise bad_argument(
+            f"bill {bill.number} is not of {encode_address(member)}", f"it is of {customer}"
+        )
+    if bill.credits is not None:
+        raise bad_argument(
+            f"document {bill.number} is a credit note",
+            f"compute bill {bill.credits.number} anew, which it takes back",
+        )
+    computed = recompute(records_of(places, key), member, period_of(content), zone)
+    verify_bill(bill, computed, book.tariffs(issuer_of(bill)))
+    return computed.notes
+
+
+def _say_verified(status: Mapping[str, object], notes: tuple[str, ...], *, as_json: bool) -> None:
+    if as_json:
+        put_json({"holds": True, **status, "notes": list(notes)})
+        return
+    for name, value in status.items():
+        put(f"{name}: {'none' if value is None else str(value).lower()}")
+    for note in notes:
+        put(note)
+    say("✔ the ledger has the digest of this document")
+    if status["computed"]:
+        say("✔ computed anew it is the same bill, byte for byte")
 
 
 def _verify_computed(book: Book, bill: Bill, sums: Path) -> None:

@@ -273,6 +273,14 @@ class ProofJson:
 
 
 @dataclass(frozen=True, slots=True)
+class PageJson:
+    """A page of what a home node has of a stretch of time."""
+
+    page: str
+    """Canonical bytes, hex."""
+
+
+@dataclass(frozen=True, slots=True)
 class ErasedJson:
     """What became of a request to erase readings."""
 

@@ -445,6 +445,18 @@ class NodeService(Protocol):
         """
         ...
 
+    async def show_span(self, data: bytes) -> bytes:
+        """Return a page of what a home node has of a stretch of time, as canonical bytes.
+
+        Args:
+            data: Canonical bytes of the signed request.
+
+        Raises:
+            InvalidRequestError: As `prove_reading`.
+            NotProvableError: It is not here, or not all of it yet.
+        """
+        ...
+
     async def devices(self) -> tuple[DeviceView, ...]:
         """Return all meters the ledger or the journal knows, ascending by address."""
         ...

@@ -44,6 +44,7 @@ from api.node.metrics import (
 from api.node.proving import address_proof, proved, row_proof, transaction_proof
 from api.node.reading_answers import asked_of, erase_readings, prove_reading, proven_reading
 from api.node.settlement_view import settlement_families, settling_state
+from api.node.span_answers import Home, answer_span, asked_span
 from api.node.transaction_views import Confidences, aside_view, attached_view
 from devices.reading import decode_reading
 from devices.reading_proof import ProvenReading, ReadingProof
@@ -176,6 +177,7 @@ class NodeApi:
         self._card = card
         self._peers = peers
         self._sealing_key = sealing_key
+        self._home = Home(sealing_key)
         self._applied = AppliedReadings(sealing_key)
         self._hub = Hub()
         self._difficulty = LocalDifficulty()
@@ -189,6 +191,10 @@ class NodeApi:
     def watch_signing(self, state: Callable[[], SigningState]) -> None:
         """Ask `state`, whenever health is asked for, how the signing of milestones goes."""
         self._signing = state
+
+    def serve_home(self, home: Home) -> None:
+        """Show what `home` says is here, to whom it says."""
+        self._home = home
 
     def watch_joining(self, state: Callable[[], JoinState]) -> None:
         """Ask `state`, whenever info or health is asked for, how far a snapshot is on its way."""
@@ -358,6 +364,12 @@ class NodeApi:
         asked = asked_of(self._node.core, data, "erase")
         key = self._sealing_key
         return await self._node.read(lambda journal: erase_readings(journal, key, asked))
+
+    async def show_span(self, data: bytes) -> bytes:
+        """Return a page of what this node has of a stretch of time."""
+        core, home = self._node.core, self._home
+        request = asked_span(core, data, home)
+        return await self._node.read(lambda journal: answer_span(core, journal, home, request))
 
     async def devices(self) -> tuple[DeviceView, ...]:
         """Return all meters the ledger or the journal knows, ascending by address."""

@@ -23,11 +23,16 @@ from tangle.transaction import TransactionId
 
 
 def transaction_proof(journal: Journal, tx_id: TransactionId) -> TransactionProof | None:
-    """Return the proof of a journalled transaction, `None` if it is not there.
+    """Return the proof of a transaction, journalled or kept when it left; `None` if it is neither.
 
     Raises:
         NotProvableError: No milestone references it, or the milestone is not there any more.
     """
+    kept = journal.kept.proof(tx_id)
+    if kept is not None:
+        milestone, proof = kept
+        anchor = anchor_of(journal, proof.index, milestone)
+        return TransactionProof(anchor, proof.transaction, proof.inclusion, proof.applied)
     stored = journal.transaction(tx_id)
     if stored is None:
         return None

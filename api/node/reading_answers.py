@@ -3,13 +3,14 @@
 from bisect import bisect_left
 from dataclasses import dataclass
 
+from api.node.opened_readings import ended_at_ms, opened_reading
 from api.node.proving import transaction_proof
 from devices.reading import decode_reading, salted_leaf
 from devices.reading_proof import ProvenReading, ReadingProof, verify_reading_proof
 from devices.reading_request import ReadingRequest, decode_request, verify_request
 from edge.journal.entries import FormedBatch
 from edge.journal.journal import Journal
-from edge.journal.sealing import SaltedReading, open_sealed
+from edge.journal.sealing import open_sealed
 from edge.meters.forgetting import settled_from
 from tangle.accounts import NO_ADDRESS, identity, reading_ranges
 from tangle.address import Address, encode_address
@@ -114,7 +115,7 @@ def erase_readings(journal: Journal, sealing_key: bytes | None, asked: Asked) ->
         most = min(last + 1, settled_from(asked.taken, first))
         old = range(first, max(first, most))
         keep = first + bisect_left(
-            old, request.at_ms + 1, key=lambda at: _ended_at_ms(journal, sealing_key, meter, at)
+            old, request.at_ms + 1, key=lambda at: ended_at_ms(journal, sealing_key, meter, at)
         )
         if keep <= last:
             break
@@ -128,12 +129,14 @@ def _sequence_at(journal: Journal, sealing_key: bytes, meter: Address, at_ms: in
     for first, last in journal.meters().get(meter, ()):
         sequences = range(first, last + 1)
         place = bisect_left(
-            sequences, at_ms + 1, key=lambda at: _ended_at_ms(journal, sealing_key, meter, at)
+            sequences, at_ms + 1, key=lambda at: ended_at_ms(journal, sealing_key, meter, at)
         )
         if place == len(sequences):
             continue
         sequence = sequences[place]
-        reading = decode_reading(_opened(journal, sealing_key, meter, sequence).signed).reading
+        reading = decode_reading(
+            opened_reading(journal, sealing_key, meter, sequence).signed
+        ).reading
         if reading.interval_start_ms <= at_ms:
             return sequence
     raise NotProvableError(
@@ -145,26 +148,26 @@ def _applied_batch(
     journal: Journal, meter: Address, sequence: int
 ) -> tuple[FormedBatch, TransactionProof]:
     """Return the batch formed here that committed to a reading, and the proof of it."""
-    for batch in journal.batches_holding(meter, sequence):
-        stored = journal.transaction(batch.tx_id)
-        if stored is not None and stored.milestone_index is not None:
-            proof = transaction_proof(journal, batch.tx_id)
-            if proof is not None and proof.applied is not None:
-                return batch, proof
+    found = applied_batch(journal, meter, sequence)
+    if found is not None:
+        return found
     raise NotProvableError(
         f"{_name(meter, sequence)}: no applied batch here commits to it: it is too new, or its"
-        " transaction was pruned"
+        " transaction left before its proof was kept"
     )
 
 
-def _ended_at_ms(journal: Journal, sealing_key: bytes, meter: Address, sequence: int) -> int:
-    opened = _opened(journal, sealing_key, meter, sequence)
-    return decode_reading(opened.signed).reading.interval_end_ms
-
-
-def _opened(journal: Journal, sealing_key: bytes, meter: Address, sequence: int) -> SaltedReading:
-    (taken,) = journal.readings(meter, sequence, sequence)
-    return open_sealed(sealing_key, taken)
+def applied_batch(
+    journal: Journal, meter: Address, sequence: int
+) -> tuple[FormedBatch, TransactionProof] | None:
+    """Return the batch formed here that committed to a reading, and the proof of it; or `None`."""
+    for batch in journal.batches_holding(meter, sequence):
+        if journal.is_known(batch.tx_id) == (True, None):
+            continue  # no milestone references it
+        proof = transaction_proof(journal, batch.tx_id)
+        if proof is not None and proof.applied is not None:
+            return batch, proof
+    return None
 
 
 def _name(meter: Address, sequence: int) -> str:

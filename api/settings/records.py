@@ -194,6 +194,8 @@ class Settlement:
 
     replacements: tuple[Replacement, ...] = ()
     units: tuple[UnitSettlement, ...] = ()
+    issuers: tuple[AddressBytes, ...] = ()
+    """Of bills: they are told what their customers' days came to, and of no one reading."""
 
 
 @dataclass(frozen=True, slots=True)

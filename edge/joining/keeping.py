@@ -91,6 +91,10 @@ class HistoryKeeper:
         self.pruned: Callable[[], Awaitable[int]] = _nothing
         """Is told when transactions have left, so that what hung on them may leave as well."""
 
+        self.leaving: Callable[[int], Awaitable[None]] = _kept_nowhere
+        """Is told how far milestones are applied, before any of them may leave: what must stay of
+        them is kept first."""
+
         self._genesis = genesis
         self._journal = journal
         self._folder = folder
@@ -129,6 +133,7 @@ class HistoryKeeper:
             await self._wake.wait()
             self._wake.clear()
             index = self._index
+            await self.leaving(index)
             if self._is_snapshot_due(index):
                 file = await self.write_snapshot()
                 if file is not None:
@@ -206,6 +211,10 @@ class HistoryKeeper:
 async def _nothing() -> int:
     """Nothing hangs on transactions."""
     return 0
+
+
+async def _kept_nowhere(_: int) -> None:
+    """Nothing of it stays."""
 
 
 async def _unheard(_: SnapshotFile) -> None:

@@ -26,13 +26,11 @@ from edge.journal.entries import (
     TakenReading,
 )
 from edge.journal.history import History
+from edge.journal.kept import Kept
 from edge.journal.leaping import write_leap
 from edge.journal.leaving import Leaving
 from edge.journal.pruning import delete_pending, delete_referenced
-from edge.journal.records import (
-    decode_outcome,
-    decode_rotation,
-)
+from edge.journal.records import decode_outcome, decode_rotation
 from edge.journal.rotations import names_below
 from edge.journal.settled import Settled
 from edge.journal.storage import Storage, Value
@@ -72,6 +70,7 @@ class Journal:
         self._storage = Storage(folder, network)
         self.leaving = Leaving(self._storage)
         self.history = History(self._storage)
+        self.kept = Kept(self._storage)
 
     def settled(self, key: SigningKey) -> Settled:
         """Return the settlements in this journal, sealed with the node's `key`."""

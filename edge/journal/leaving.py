@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from edge.journal.commits import add_to_counter
+from edge.journal.kept import forget_proofs
 from edge.journal.storage import Storage
 from edge.journal.sums import summed, verified
 from tangle.address import Address
@@ -53,7 +54,7 @@ class Leaving:
 
 
 def delete_readings(connection: sqlite3.Connection, before: Mapping[Address, int]) -> int:
-    """Delete the readings below a sequence, by device, and what says in which batch they were.
+    """Delete the readings below a sequence, by device, and what proves in which batch they were.
 
     Args:
         connection: Within a transaction.
@@ -74,9 +75,11 @@ def delete_readings(connection: sqlite3.Connection, before: Mapping[Address, int
         count = connection.execute(
             "DELETE FROM readings WHERE device = ? AND sequence < ?", values
         ).rowcount
-        connection.execute(
-            "DELETE FROM reading_batches WHERE device = ? AND last_sequence < ?", values
-        )
+        gone = connection.execute(
+            "DELETE FROM reading_batches WHERE device = ? AND last_sequence < ? RETURNING tx_id",
+            values,
+        ).fetchall()
+        forget_proofs(connection, (tx_id for (tx_id,) in gone))
         add_to_counter(connection, FORGOTTEN + device.hex(), count)
         removed += count
     add_to_counter(connection, "readings", -removed)

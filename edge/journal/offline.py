@@ -18,6 +18,7 @@ from edge.journal.storage import (
     lock_folder,
     translated,
 )
+from edge.journal.sums import Row, verified
 from tangle.errors import (
     DamagedStoreError,
     ForeignStoreError,
@@ -42,6 +43,12 @@ class Reader:
         """Yield the rows of a query one by one, so that a large journal needs little memory."""
         with reported(self.path):
             yield from self.connection.execute(statement, values)
+
+    def table(self, name: str, rest: str, values: Sequence[Value] = ()) -> list[Row]:
+        """Return rows of a table, each held against its checksum, without it."""
+        with reported(self.path):
+            found = self.connection.execute(f"SELECT {name}.* FROM {name} {rest}", values)
+            return [verified(name, row) for row in found]
 
     def value(self, statement: str, values: Sequence[Value] = ()) -> Any:  # noqa: ANN401 — SQLite's
         """Return the first column of the first row, `None` if there is none."""

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from edge.journal.inspection import PRUNED_THROUGH
 from edge.journal.offline import Reader
 from edge.journal.records import decode_outcome
+from energy.bills.reported import Reported, reported_by
 from tangle.contracts import Contracts
 from tangle.errors import DamagedStoreError, NotProvableError
 from tangle.genesis import Genesis
 from tangle.ledger import Ledger, LedgerRules, genesis_state
 from tangle.outcomes import Applied, Event
 from tangle.rows import Rows
-from tangle.transaction import TransactionId
+from tangle.transaction import Operation, TransactionId
 from tangle.verification import Verified, parse
 
 
@@ -27,6 +28,9 @@ class Replayed:
 
     earlier: tuple[Event, ...]
     """Of those applied before it."""
+
+    reports: tuple[Reported, ...] = ()
+    """All that were ever applied, of whatever interval."""
 
 
 def stored_rows(reader: Reader) -> Rows:
@@ -58,23 +62,33 @@ def replay(
     before = None
     events: list[Event] = []
     earlier: list[Event] = []
+    reports: list[Reported] = []
     milestones = list(
         reader.rows(
             "SELECT milestone_index, tx_id, timestamp_ms FROM milestones ORDER BY milestone_index"
         )
     )
     for index, tx_id, timestamp_ms in milestones:
+        cone = list(_cone(reader, index))
+        reports += [one for part in cone if (one := _report(*part, timestamp_ms)) is not None]
         if timestamp_ms >= end_ms:
-            break
+            continue  # what is reported of the period comes after it
         if before is None and timestamp_ms >= start_ms:
             before = Rows(dict(ledger.rows.scan(b"")))
-        cone = list(_cone(reader, index))
         diff = ledger.preview([verified for verified, _ in cone], index, timestamp_ms)
         ledger.commit(diff, TransactionId(tx_id))
         into = earlier if before is None else events
         into += [event for _, found in cone for event in found]
     after = Rows(dict(ledger.rows.scan(b"")))
-    return Replayed(after if before is None else before, after, tuple(events), tuple(earlier))
+    begun = after if before is None else before
+    return Replayed(begun, after, tuple(events), tuple(earlier), tuple(reports))
+
+
+def _report(verified: Verified, events: tuple[Event, ...], at_ms: int) -> Reported | None:
+    payload = verified.transaction.payload
+    if not isinstance(payload, Operation):
+        return None
+    return reported_by(payload, events, at_ms, verified.tx_id)
 
 
 def _cone(reader: Reader, index: int) -> Iterator[tuple[Verified, tuple[Event, ...]]]:

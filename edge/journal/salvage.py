@@ -31,9 +31,9 @@ _FOLDER: Final = "salvage.part"
 _STEP: Final = 10_000
 """Readings in one commit."""
 
-_KEPT_META: Final = ("halted", "review/", "settlement/")
-"""Why confirmation stopped, what was decided, and what is settled: a damaged disk must not forget
-that."""
+_KEPT_META: Final = ("halted", "review/", "settlement/", "kept/")
+"""Why confirmation stopped, what was decided, what is settled, and what proves it: a damaged disk
+must not forget that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ period with all its reports, before anything of it is issued.
 import os
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 from nacl import bindings
@@ -16,7 +16,8 @@ from nacl.exceptions import CryptoError
 
 from edge.journal.commits import put_meta
 from edge.journal.sealing import NONCE_SIZE
-from edge.journal.storage import Storage
+from edge.journal.storage import Storage, Value
+from edge.journal.sums import Row
 from energy.settlement.records import MemberDay, Report, SharedDay, UnitDay
 from energy.settlement.registers import Registers
 from energy.settlement.sums import SlotSums
@@ -85,12 +86,21 @@ class UnitState(msgspec.Struct, frozen=True, array_like=True):
     """Not known to be applied."""
 
 
+class LateMeter(msgspec.Struct, frozen=True, array_like=True):
+    """A meter that had not told of all of a period when that was netted."""
+
+    device: AddressField
+    counted_ms: Counter
+    """Up to which reading of it was counted: what is after that is in the next period."""
+
+
 class SettledPeriod(msgspec.Struct, frozen=True, array_like=True):
     """What one period came to for those whose meters are homed here. Never changed."""
 
     start_ms: Counter
     end_ms: Counter
     members: tuple[MemberDay, ...]
+    late: tuple[LateMeter, ...] = ()
 
 
 class MissingHome(msgspec.Struct, frozen=True, array_like=True):
@@ -130,12 +140,20 @@ _shared: Final = Decoder(SharedPeriod, "settled period of a unit", _MAX_NOTE_SIZ
 _sums: Final = Decoder(SlotSums, "slot sums", _MAX_NOTE_SIZE)
 
 
-class Settled:
-    """The part of one journal that holds settlements. Raises as `Journal` does."""
+class Tables(Protocol):
+    """What is read here of a journal, in use or not."""
 
-    def __init__(self, storage: Storage, key: SigningKey) -> None:
-        """Read and write in `storage`, sealed under a key that follows from the node's `key`."""
-        self._storage = storage
+    def table(self, name: str, rest: str, values: Sequence[Value] = ()) -> list[Row]:
+        """Return rows of a table, each held against its checksum."""
+        ...
+
+
+class SettledRecords:
+    """The settlements in a journal, to be read. Raises as `Journal` does."""
+
+    def __init__(self, tables: Tables, key: SigningKey) -> None:
+        """Read in `tables`, sealed under a key that follows from the node's `key`."""
+        self._tables = tables
         self._key = digest(_DOMAIN + key.seed)
 
     def home(self) -> HomeState | None:
@@ -147,6 +165,42 @@ class Settled:
         """Return where a unit stands, `None` before its settling began."""
         found = self._note(_UNITS + unit.hex())
         return None if found is None else _units.read(found)
+
+    def periods(self, from_ms: int, to_ms: int) -> list[SettledPeriod]:
+        """Return the settled periods that end after `from_ms` and not after `to_ms`, in order."""
+        return [_periods.read(one) for _, one in self._between(_PERIODS, from_ms, to_ms)]
+
+    def shared(self, from_ms: int, to_ms: int) -> list[SharedPeriod]:
+        """Return the periods of units settled here, as `periods` does; of one end by unit."""
+        return [_shared.read(one) for _, one in self._between(_SHARED, from_ms, to_ms)]
+
+    def _note(self, name: str) -> bytes | None:
+        found = self._tables.table("meta", "WHERE name = ?", (name,))
+        return self._open(*found[0]) if found else None
+
+    def _between(self, prefix: str, from_ms: int, to_ms: int) -> list[tuple[str, bytes]]:
+        # "~" comes after all that may follow a time in a name
+        bounds = (f"{prefix}{_time(from_ms)}~", f"{prefix}{_time(to_ms)}~")
+        found = self._tables.table("meta", "WHERE name > ? AND name < ? ORDER BY name", bounds)
+        return [(name, self._open(name, value)) for name, value in found]
+
+    def _open(self, name: str, value: bytes) -> bytes:
+        nonce, sealed, bound = value[:NONCE_SIZE], value[NONCE_SIZE:], name.encode("ascii")
+        try:
+            return bindings.crypto_aead_xchacha20poly1305_ietf_decrypt(
+                sealed, bound, nonce, self._key
+            )
+        except (CryptoError, ValueError) as error:
+            raise DamagedStoreError(f"note {name} does not open with this node's key") from error
+
+
+class Settled(SettledRecords):
+    """The part of one journal that holds settlements. Raises as `Journal` does."""
+
+    def __init__(self, storage: Storage, key: SigningKey) -> None:
+        """Read and write in `storage`, sealed under a key that follows from the node's `key`."""
+        super().__init__(storage, key)
+        self._storage = storage
 
     def put_home(
         self, state: HomeState, period: SettledPeriod | None = None, owed: Iterable[OwedSums] = ()
@@ -179,14 +233,6 @@ class Settled:
         with self._storage.transaction() as connection:
             self._put(connection, notes)
             _forget(connection, _owed(state.unit, own), counted.get(own, 0))
-
-    def periods(self, from_ms: int, to_ms: int) -> list[SettledPeriod]:
-        """Return the settled periods that end after `from_ms` and not after `to_ms`, in order."""
-        return [_periods.read(one) for _, one in self._between(_PERIODS, from_ms, to_ms)]
-
-    def shared(self, from_ms: int, to_ms: int) -> list[SharedPeriod]:
-        """Return the periods of units settled here, as `periods` does; of one end by unit."""
-        return [_shared.read(one) for _, one in self._between(_SHARED, from_ms, to_ms)]
 
     def owed(
         self, unit: Address, settler: Address, after_ms: int, to_ms: int
@@ -224,16 +270,6 @@ class Settled:
             with self._storage.transaction() as connection:
                 _forget(connection, _owed(unit, settler), through_ms)
 
-    def _note(self, name: str) -> bytes | None:
-        found = self._storage.table("meta", "WHERE name = ?", (name,))
-        return self._open(*found[0]) if found else None
-
-    def _between(self, prefix: str, from_ms: int, to_ms: int) -> list[tuple[str, bytes]]:
-        # "~" comes after all that may follow a time in a name
-        bounds = (f"{prefix}{_time(from_ms)}~", f"{prefix}{_time(to_ms)}~")
-        found = self._storage.table("meta", "WHERE name > ? AND name < ? ORDER BY name", bounds)
-        return [(name, self._open(name, value)) for name, value in found]
-
     def _names(self, after: str, prefix: str) -> list[str]:
         query = "SELECT name FROM meta WHERE name > ? AND name < ? ORDER BY name"
         return [name for (name,) in self._storage.rows(query, (after, f"{prefix}~"))]
@@ -249,15 +285,6 @@ class Settled:
             content, bound, nonce, self._key
         )
         return nonce + sealed
-
-    def _open(self, name: str, value: bytes) -> bytes:
-        nonce, sealed, bound = value[:NONCE_SIZE], value[NONCE_SIZE:], name.encode("ascii")
-        try:
-            return bindings.crypto_aead_xchacha20poly1305_ietf_decrypt(
-                sealed, bound, nonce, self._key
-            )
-        except (CryptoError, ValueError) as error:
-            raise DamagedStoreError(f"note {name} does not open with this node's key") from error
 
 
 def _forget(connection: sqlite3.Connection, prefix: str, through_ms: int) -> None:

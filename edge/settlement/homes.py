@@ -14,7 +14,14 @@ from edge.ground.faults import pass_point
 from edge.ground.spans import Spans
 from edge.journal.journal import Journal
 from edge.journal.sealing import SaltedReading
-from edge.journal.settled import DeviceProgress, HomeState, OwedSums, Settled, SettledPeriod
+from edge.journal.settled import (
+    DeviceProgress,
+    HomeState,
+    LateMeter,
+    OwedSums,
+    Settled,
+    SettledPeriod,
+)
 from edge.settlement.settings import SettlingSettings
 from energy.parameters import parameters
 from energy.powerchain.records import connection_at, storage_units, unit_at
@@ -124,7 +131,9 @@ class Homes:
         days = member_days(netted.homes, period, days_in(period, self._settings.zone))
         owed = self._owed(period, netted)
         pass_point("netting.before")
-        self._settled.put_home(after, SettledPeriod(period.start_ms, period.end_ms, days), owed)
+        late = _late(netted, period.end_ms)
+        kept = SettledPeriod(period.start_ms, period.end_ms, days, late)
+        self._settled.put_home(after, kept, owed)
         pass_point("netting.after")
         _log.info("period netted", end_ms=period.end_ms, homes=len(netted.homes), owed=len(owed))
         self._drop_debts(period.end_ms)
@@ -244,6 +253,15 @@ class Homes:
             Home(owner, regime, tuple(found), tuple(production.pop(owner, ())))
             for (owner, regime), found in by_home.items()
         ]
+
+
+def _late(netted: Netted, end_ms: int) -> tuple[LateMeter, ...]:
+    """Return which meters are counted up to an earlier reading than the end of a period."""
+    return tuple(
+        LateMeter(device, counted.at_ms)
+        for device, counted in sorted(netted.counted.items())
+        if counted.at_ms < end_ms
+    )
 
 
 def _progress(

@@ -65,6 +65,13 @@ def stretch(first: str, last: str) -> Stretch:
     return found
 
 
+def month_stretch(text: str) -> Stretch:
+    """Return the days of the month that `YYYY-MM` names. Raises `InvalidError`."""
+    first = parse_day(f"{text}-01")
+    at = _date(first)
+    return Stretch(first, first + monthrange(at.year, at.month)[1])
+
+
 def months(whole: Stretch) -> Iterator[tuple[Stretch, int]]:
     """Yield what of a stretch lies in each calendar month, and how many days that month has."""
     first = whole.first_day

@@ -63,6 +63,10 @@ class FakeLink:
         self.network = b""
 
     async def run(self) -> None:
+        # a node that is started anew waits in another loop
+        for name in ("transactions", "statuses"):
+            if getattr(self, name).empty():
+                setattr(self, name, asyncio.Queue())
         await asyncio.Event().wait()
 
     async def receive(self) -> list[tuple[Address, bytes]]:
