@@ -1,6 +1,6 @@
 """`python -m api` is the command `tanglewatt`."""
 
-from api.main import main
+from api.starting import main
 
 if __name__ == "__main__":
     main()

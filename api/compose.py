@@ -22,6 +22,7 @@ from api.node.coordinating import TAKE_OVER, Coordinating, announce, read_lock
 from api.node.cosigning import CoSigning
 from api.node.metrics import Queue, Stand
 from api.node.node_service import NodeApi, NodeCard
+from api.node.settled_totals import SettledTotals
 from api.node.settling import settling_of
 from api.node.span_answers import home_of
 from api.settings.genesis_file import load_genesis
@@ -284,6 +285,8 @@ def _begun(ground: _Ground) -> _Life:
     if settling is not None:
         answers.watch_settling(settling.stand)
         services = (*services, settling.run)
+    if config.settlement.shows_totals:
+        answers.totals = SettledTotals(key)
     _settle()
     return _Life(node, answers, services, keeper, joiner)
 

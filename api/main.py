@@ -27,7 +27,7 @@ from api.commands import (
     vote_commands,
     wallet_commands,
 )
-from api.terminal.options import AsJson, add_command, typer_app
+from api.terminal.options import AsJson, add_command, hear_ctrl_c, typer_app
 from api.terminal.talk import put, put_json
 
 DISTRIBUTION: Final = "tanglewatt"
@@ -45,7 +45,8 @@ def _replaced_by(
     def command(context: typer.Context) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
-        os.execv(sys.executable, [sys.executable, "-m", module, *words, *context.args])
+        started = [sys.executable, "-m", "api.starting", module, *words, *context.args]
+        os.execv(sys.executable, started)
 
     command.__doc__ = help_text
     return command
@@ -152,4 +153,5 @@ add_command(app, "version", version)
 
 def main() -> None:
     """Run the command line."""
+    hear_ctrl_c()
     app(prog_name=DISTRIBUTION)

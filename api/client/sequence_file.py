@@ -16,6 +16,7 @@ import msgspec
 from api.settings.private_files import PRIVATE, not_writable
 from edge.ground.faults import pass_point
 
+SUFFIX: Final = ".next"
 USABLE: Final = 1_024
 """Numbers from the ledger's next on that may be used (PROTOCOL §4)."""
 
@@ -34,6 +35,11 @@ class SequenceNote(msgspec.Struct, frozen=True):
     next_sequence: int
     free: tuple[int, ...] = ()
     """Below it, and given back, ascending."""
+
+
+def sequence_file(file: Path) -> Path:
+    """Return where the sequence numbers of a key or wallet are noted: beside it."""
+    return file.with_name(file.name + SUFFIX)
 
 
 def reserve_sequence(file: Path, network: str, ledger_next: int) -> int:

@@ -10,6 +10,7 @@ import typer
 
 from api.client.issuing import Issuer
 from api.client.node_client import NodeClient
+from api.client.sequence_file import sequence_file
 from api.exit_codes import ExitCode
 from api.failures import CommandError, Failure, FailureCode
 from api.settings.config import load_config
@@ -27,7 +28,6 @@ from tangle.genesis import network_id
 from tangle.keys import SigningKey
 from tangle.seeds import wallet_key
 
-SEQUENCE_SUFFIX: Final = ".next"
 MIN_PASSPHRASE_SIZE: Final = 8
 """Characters of one that a person makes up."""
 
@@ -88,11 +88,6 @@ def key_issuer(layout: Layout, file: Path, passphrase_file: Path | None) -> Issu
 def open_key_file(layout: Layout, file: Path, passphrase_file: Path | None) -> SigningKey:
     """Return the key of a key file. Raises `InvalidKeyFileError`."""
     return read_key_file(file, find_passphrase(layout, file, passphrase_file))
-
-
-def sequence_file(file: Path) -> Path:
-    """Return where the sequence numbers of a key or wallet are noted."""
-    return file.with_name(file.name + SEQUENCE_SUFFIX)
 
 
 def find_passphrase(layout: Layout, file: Path, passphrase_file: Path | None) -> bytes:

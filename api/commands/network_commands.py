@@ -16,7 +16,7 @@ from api.failures import CommandError, Failure, FailureCode
 from api.processes.leftovers import stop_leftovers, wait_gone
 from api.processes.opening import Request, locked, make_or_open
 from api.processes.pid_files import read_pid_file, send
-from api.settings.layout import BROKER, COORDINATOR, Layout, load_network
+from api.settings.layout import Layout, load_network, process_names
 from api.settings.places import node_places
 from api.settings.records import http_url
 from api.terminal.options import (
@@ -28,6 +28,7 @@ from api.terminal.options import (
     Edges,
     Homes,
     NetworkName,
+    People,
     Quorum,
     SeedNumber,
     TimeScale,
@@ -87,6 +88,7 @@ def init(  # noqa: PLR0913 — to Typer each option is an argument
     coordinators: Coordinators = None,
     quorum: Quorum = None,
     host: Hosts = None,
+    people: People = None,
     as_json: AsJson = False,
 ) -> None:
     """Write genesis, keys and one TOML file for each process of a new network.
@@ -107,6 +109,7 @@ def init(  # noqa: PLR0913 — to Typer each option is an argument
         coordinators,
         quorum,
         hosts=tuple(host or ()),
+        people=people,
     )
     with ending(as_json=as_json):
         layout = layout_of(folder)
@@ -141,8 +144,8 @@ def down(*, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> No
                         f"end it with: kill -9 {running.pid}; then run this again",
                     )
                 )
-        names = (*network.homes, COORDINATOR, *network.edges, BROKER)
-        left = stop_leftovers((layout.pid_file(one) for one in names), LEFTOVER_GRACE_S)
+        files = (layout.pid_file(one) for one in process_names(network))
+        left = stop_leftovers(files, LEFTOVER_GRACE_S)
         say("✔ stopped" if running is not None or left else "nothing was running")
         if as_json:
             put_json({"stopped": running is not None or bool(left), "leftovers": left})
@@ -158,7 +161,7 @@ def status(*, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> 
     with ending(as_json=as_json):
         layout = layout_of(data_dir)
         network = load_network(layout)
-        names = (BROKER, COORDINATOR, *network.edges, *network.homes)
+        names = reversed(process_names(network))
         processes = [_process_status(layout, name) for name in names]
         nodes = [
             _node_status(place.name, http_url(place.http))

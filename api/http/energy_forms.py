@@ -23,6 +23,9 @@ class UnitJson:
     free_wh: int
     """Of it, what no session holds."""
 
+    sessions: int
+    """How many hold the rest."""
+
     reporter: str | None
     """Who may report for it beside itself."""
 
@@ -288,3 +291,41 @@ class VotesJson:
     index: int
     voters: int
     votes: list[VoteJson]
+
+
+@dataclass(frozen=True, slots=True)
+class SettledJson:
+    """What all homes and storage units settled at a node come to together, since it settles; Wh."""
+
+    through_ms: int
+    """Ledger time up to which they are settled."""
+
+    produced_wh: int
+    """By roofs that have a meter of their own."""
+
+    used_wh: int
+    import_wh: int
+    """By homes, their own production netted in each slot; as `export_wh`."""
+
+    export_wh: int
+    charged_wh: int
+    """Of the members' surplus, wherever they are homed, into the units settled here."""
+
+    drawn_wh: int
+    """Out of them by members."""
+
+    unit_grid_wh: int
+    """What they were charged with and no member's surplus covers."""
+
+    unit_feed_in_wh: int
+    """What they gave and no member needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettlementJson:
+    """How settling stood at a node after each of the last periods, the newest last."""
+
+    is_shown: bool
+    """Whether the node tells: it does not unless its operator wants it to."""
+
+    periods: list[SettledJson]

@@ -36,6 +36,7 @@ from energy.powerchain.records import (
     connection_at,
     gap_of,
     sessions_at,
+    sessions_of,
     storage_units,
 )
 from energy.queries import Names
@@ -67,7 +68,7 @@ def energy_json(state: LedgerState) -> EnergyJson:
         banker=None if named is None else encode_address(named),
         voters=sorted(encode_address(one) for one in voters(rows)),
         parameters={name: render_parameter(name, value_of(rules, name)) for name in RULES},
-        units=[_unit_json(address, unit) for address, unit in storage_units(rows)],
+        units=[_unit_json(rows, *one) for one in storage_units(rows)],
     )
 
 
@@ -139,7 +140,7 @@ def _vote_json(rows: RowReader, vote: OpenVote, entitled: frozenset[Address]) ->
     )
 
 
-def _unit_json(address: Address, unit: StorageUnit) -> UnitJson:
+def _unit_json(rows: RowReader, address: Address, unit: StorageUnit) -> UnitJson:
     return UnitJson(
         unit=encode_address(address),
         owner=encode_address(Address(unit.owner)),
@@ -147,6 +148,7 @@ def _unit_json(address: Address, unit: StorageUnit) -> UnitJson:
         efficiency_ppm=unit.efficiency_ppm,
         stored_wh=unit.stored_wh,
         free_wh=unit.free_wh,
+        sessions=sum(1 for _ in sessions_of(rows, address)),
         reporter=_some(unit.reporter),
         next_report=unit.reports.next,
     )

@@ -10,6 +10,7 @@ from api.http.energy_forms import (
     EnergyJson,
     MemberJson,
     OrdersJson,
+    SettlementJson,
     TradesJson,
     VotesJson,
 )
@@ -51,6 +52,12 @@ async def get_member(service: Service, address: str) -> MemberJson:
 async def get_votes(service: Service) -> VotesJson:
     """Return the open votes, their ballots, and what each would do if it passed now."""
     return votes_json(service.ledger())
+
+
+@router.get("/settlement", operation_id="getSettlement")
+async def get_settlement(service: Service) -> SettlementJson:
+    """Return what all homes settled at this node come to together, if the node tells."""
+    return await service.settled()
 
 
 @router.get("/market/depth", operation_id="getDepth")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from api.http.energy_forms import SettlementJson
 from api.http.exposition import Family
 from api.http.stream import Subscription
 from devices.reading_proof import ProvenReading, ReadingProof
@@ -406,6 +407,10 @@ class NodeService(Protocol):
 
     async def trades(self, before: TradePlace | None) -> TradeSlice:
         """Return the trades of a bounded stretch of the past, from a place backwards."""
+        ...
+
+    async def settled(self) -> SettlementJson:
+        """Return what was settled here, all homes together, if the node tells."""
         ...
 
     async def prove_transaction(self, tx_id: TransactionId) -> Proved | None:

@@ -1,13 +1,22 @@
 """The configuration files of a new network, as text. What goes where, and nothing is written."""
 
 import os.path
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from access.device import Claim, Register, claim_registration
+from api.network.people import PeopleKeys, battery_source, patience_minutes
 from api.network.plan import Founders, NetworkPlan, NodePlace
-from api.settings.layout import COSIGNER_KEY, COSIGNER_LOCK, Layout
+from api.settings.layout import (
+    BATTERY,
+    COSIGNER_KEY,
+    COSIGNER_LOCK,
+    METER_KEY,
+    ROOF,
+    ROOF_KEY,
+    Layout,
+)
 from api.settings.toml_text import Scalar, Section, toml_text
 from tangle.accounts import NO_ADDRESS
 from tangle.address import Address, address_of, encode_address
@@ -16,6 +25,9 @@ from tangle.keys import PublicKey, SigningKey
 
 MEMBER_ALLOCATION_UEUR = 100_000_000
 """100 eEuro for each member, so that there is something to trade with."""
+
+SETTLING_EDGE = 0
+"""The first edge node settles the battery."""
 
 _HEAD = "Written by `tanglewatt init`. Paths are relative to this file."
 
@@ -42,6 +54,9 @@ class NetworkKeys:
     authority: SigningKey
     """By which the nodes' certificates are signed."""
 
+    people: PeopleKeys | None = None
+    """Of a demonstration."""
+
 
 def make_genesis(plan: NetworkPlan, keys: NetworkKeys) -> Genesis:
     """Return the genesis of the network: its nodes, its operator, its members and their eEuro.
@@ -64,10 +79,18 @@ def make_genesis(plan: NetworkPlan, keys: NetworkKeys) -> Genesis:
 
 
 def _founders(keys: NetworkKeys) -> Founders:
-    """Return the operator, who votes, and the members of the homes with their eEuro."""
-    members = (GenesisIdentity(key, "member") for key in keys.members)
+    """Return the operator, who votes, and the members of the homes with their eEuro.
+
+    In a demonstration a second voter, the banker and the battery's owner, who begin with nothing.
+    """
+    members = [GenesisIdentity(key, "member") for key in keys.members]
+    voters = [GenesisIdentity(keys.operator.public, "voter")]
+    if keys.people is not None:
+        voters.append(GenesisIdentity(keys.people.voter.public, "voter"))
+        own = (keys.people.banker, keys.people.owner)
+        members += [GenesisIdentity(key.public, "member") for key in own]
     return Founders(
-        (GenesisIdentity(keys.operator.public, "voter"), *members),
+        (*voters, *members),
         tuple(Allocation(address_of(key), MEMBER_ALLOCATION_UEUR) for key in keys.members),
     )
 
@@ -99,12 +122,61 @@ def configuration_files(
                 "lock_file": COSIGNER_LOCK,
                 "leader_key": keys.coordinator.public.hex(),
             }
+        if keys.people is not None and not is_coordinator:
+            sections["settlement"] = _settlement(plan, keys.people, at - 1)
         if enrolments.get(place.name):
             sections["devices"] = enrolments[place.name]
         files[file] = toml_text(sections, f"Node {place.name}. {_HEAD}")
     for at, name in enumerate(plan.homes):
         files[layout.meter_config(name)] = _meter_text(layout, plan, keys, at)
+    if keys.people is not None:
+        files |= _people_files(layout, plan, keys)
     return files
+
+
+def _settlement(plan: NetworkPlan, people: PeopleKeys, edge: int) -> Section:
+    """Return what makes an edge node settle the homes there, and the first one the battery."""
+    roofs = [name for at, name in enumerate(plan.homes) if at % len(plan.edges) == edge]
+    section: Section = {
+        "patience_minutes": patience_minutes(plan.time_scale),
+        "shows_totals": True,
+        "pv_meters": [_text(people.roofs[name]) for name in roofs if name in people.roofs],
+    }
+    if edge != SETTLING_EDGE:
+        return section
+    unit = _text(people.battery)
+    # the unit delegates to the node's own key, which is registered as all edge nodes are
+    return {**section, "units": [{"unit": unit, "meter": unit, "key_file": "node.key"}]}
+
+
+def _people_files(layout: Layout, plan: NetworkPlan, keys: NetworkKeys) -> dict[Path, str]:
+    """Return the configuration of the meters of roofs, and of the battery's."""
+    files: dict[Path, str] = {}
+    for name in plan.roofs:
+        at, folder = plan.homes.index(name), layout.home_folder(name)
+        identity = {**_identity(layout, folder, f"{name}_{ROOF}", ROOF_KEY), "data_dir": ROOF}
+        source: Section = {**_synthetic(layout, plan, folder, at), "measures": "roof"}
+        edge = keys.edges[at % len(keys.edges)]
+        files[layout.roof_config(name)] = _meter(plan, identity, edge, source)
+    own = _identity(layout, layout.battery_folder, BATTERY, METER_KEY)
+    battery = battery_source(len(plan.homes), _street(layout, plan))
+    files[layout.battery_config] = _meter(plan, own, keys.edges[SETTLING_EDGE], battery)
+    return files
+
+
+def _street(layout: Layout, plan: NetworkPlan) -> Section:
+    """Return where a battery learns what the homes take and give: where their meters do."""
+    folder = layout.battery_folder
+    if plan.source == "synthetic":
+        profile = os.path.relpath(layout.profile_file, folder)
+        homes = len(plan.homes)
+        return {"kind": "battery", "seed": plan.seed, "homes": homes, "profile_file": profile}
+    files = [os.path.relpath(layout.recording_file(name), folder) for name in plan.homes]
+    return {"kind": "recorded_battery", "files": files}
+
+
+def _text(key: SigningKey) -> str:
+    return encode_address(address_of(key.public))
 
 
 def _identity(layout: Layout, folder: Path, name: str, key_file: str) -> Section:
@@ -153,8 +225,7 @@ def _enrolments(
     """Return the devices that each edge node sponsors, by the node's name."""
     edge_of = {place.name: key for place, key in zip(plan.edges, keys.edges, strict=True)}
     enrolments: dict[str, list[dict[str, Scalar]]] = {}
-    for at, (meter, member) in enumerate(zip(keys.meters, keys.members, strict=True)):
-        place = plan.home_edge(at)
+    for place, meter, member in _devices(plan, keys):
         call = _registration(genesis, meter, member, edge_of[place.name].public)
         enrolments.setdefault(place.name, []).append(
             {
@@ -165,6 +236,19 @@ def _enrolments(
             }
         )
     return enrolments
+
+
+def _devices(
+    plan: NetworkPlan, keys: NetworkKeys
+) -> Iterator[tuple[NodePlace, SigningKey, PublicKey]]:
+    """Yield home edge, key and owner of each meter."""
+    for at, name in enumerate(plan.homes):
+        place, member = plan.home_edge(at), keys.members[at]
+        yield place, keys.meters[at], member
+        if keys.people is not None and name in keys.people.roofs:
+            yield place, keys.people.roofs[name], member
+    if keys.people is not None:
+        yield plan.edges[SETTLING_EDGE], keys.people.battery, keys.people.owner.public
 
 
 def _registration(
@@ -182,17 +266,20 @@ def _meter_text(layout: Layout, plan: NetworkPlan, keys: NetworkKeys, at: int) -
     edge = keys.edges[at % len(keys.edges)]
     source: Section = {"kind": "recorded", "file": layout.recording_file(name).name}
     if plan.source == "synthetic":
-        profile = os.path.relpath(layout.profile_file, folder)
-        source = {
-            "kind": "synthetic",
-            "seed": plan.seed,
-            "home": at,
-            "profile_file": profile,
-        }
+        source = _synthetic(layout, plan, folder, at)
+    return _meter(plan, _identity(layout, folder, name, METER_KEY), edge, source)
+
+
+def _synthetic(layout: Layout, plan: NetworkPlan, folder: Path, at: int) -> dict[str, Scalar]:
+    profile = os.path.relpath(layout.profile_file, folder)
+    return {"kind": "synthetic", "seed": plan.seed, "home": at, "profile_file": profile}
+
+
+def _meter(plan: NetworkPlan, identity: Section, edge: SigningKey, source: Section) -> str:
     sections: dict[str, Section | Sequence[Mapping[str, Scalar]]] = {
-        "meter": _identity(layout, folder, name, "meter.key"),
+        "meter": identity,
         "edge": {"key": edge.public.hex()},
         "source": source,
         "mqtt": _mqtt(plan),
     }
-    return toml_text(sections, f"Meter of {name}. {_HEAD}")
+    return toml_text(sections, f"Meter {identity['name']}. {_HEAD}")

@@ -17,12 +17,19 @@ import msgspec
 from api.exit_codes import ExitCode
 from api.failures import CommandError, Failure, FailureCode
 from api.network.files import NetworkKeys, configuration_files, make_genesis
+from api.network.people import PeopleKeys
 from api.network.plan import NetworkPlan, Wishes
 from api.settings.genesis_file import genesis_text, load_genesis
 from api.settings.layout import (
+    BANKER,
     COORDINATOR,
     COSIGNER_KEY,
     COSIGNER_LOCK,
+    METER_KEY,
+    OWNER,
+    ROOF,
+    ROOF_KEY,
+    VOTER,
     Layout,
     NetworkFile,
     load_network,
@@ -105,6 +112,8 @@ def create_network(
         source=plan.source,
         edges=tuple(place.name for place in plan.edges),
         homes=plan.homes,
+        has_people=plan.has_people,
+        roofs=plan.roofs,
     )
     create_file(layout.network_file, msgspec.json.format(msgspec.json.encode(network)))
     layout.unfinished_file.unlink()
@@ -161,6 +170,7 @@ def existing_network(layout: Layout, wishes: Wishes) -> NetworkFile:
         ("--homes", wishes.homes, len(network.homes)),
         ("--time-scale", wishes.time_scale, network.time_scale),
         ("--name", wishes.name, network.name),
+        ("--people" if wishes.people else "--no-people", wishes.people, network.has_people),
     ]
     if wishes.coordinators is not None or wishes.quorum is not None:
         genesis = load_genesis(layout.genesis_file)
@@ -243,6 +253,9 @@ def _folders(layout: Layout, plan: NetworkPlan) -> list[Path]:
         *(layout.home_folder(name) for name in plan.homes),
     ]
     data = [folder / "data" for folder in owners]
+    data += [layout.home_folder(name) / ROOF for name in plan.roofs]
+    if plan.has_people:
+        data += [layout.people_folder, layout.battery_folder / "data"]
     return [*data, layout.broker_config.parent, layout.logs, layout.run]
 
 
@@ -265,12 +278,25 @@ def _make_keys(
             for place in plan.edges[: plan.cosigners]
         ),
         edges=tuple(made(layout.edge_folder(place.name) / "node.key") for place in plan.edges),
-        meters=tuple(made(layout.home_folder(name) / "meter.key") for name in plan.homes),
+        meters=tuple(made(layout.home_folder(name) / METER_KEY) for name in plan.homes),
         members=tuple(
             create_wallet(layout.wallet_file(name), entropy(ENTROPY_SIZE), passphrase, QUICK)
             for name in plan.homes
         ),
         authority=made(layout.authority_key_file),
+        people=_make_people(layout, plan, made) if plan.has_people else None,
+    )
+
+
+def _make_people(
+    layout: Layout, plan: NetworkPlan, made: Callable[[Path], SigningKey]
+) -> PeopleKeys:
+    return PeopleKeys(
+        voter=made(layout.person_key_file(VOTER)),
+        banker=made(layout.person_key_file(BANKER)),
+        owner=made(layout.person_key_file(OWNER)),
+        battery=made(layout.battery_folder / METER_KEY),
+        roofs={name: made(layout.home_folder(name) / ROOF_KEY) for name in plan.roofs},
     )
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from api.exit_codes import ExitCode
 from api.failures import CommandError, Failure, FailureCode
+from api.network.people import homes_with_roofs, summer_ms
 from api.settings.layout import BROKER, COORDINATOR, MAX_EDGES, MAX_HOMES, Source
 from api.settings.records import DEFAULT_HTTP_PORT, DEFAULT_MESH_PORT, DEFAULT_MQTT_PORT, LOOPBACK
 from tangle.genesis import Allocation, GenesisIdentity
@@ -75,6 +76,12 @@ class NetworkPlan:
     founders: Founders | None = None
     """Who is registered in place of the operator and the members of the homes; `None` for these."""
 
+    has_people: bool = False
+    """Whether people who act by themselves are made, and a battery that they share."""
+
+    roofs: tuple[str, ...] = ()
+    """Homes whose roof has a meter of its own."""
+
     def home_edge(self, home: int) -> NodePlace:
         """Return the edge node that takes the readings of home number `home`: in turn."""
         return self.edges[home % len(self.edges)]
@@ -98,6 +105,8 @@ class Wishes:
 
     coordinators: int | None = None
     quorum: int | None = None
+    people: bool | None = None
+    """Of a demonstration; no wish is none of them."""
 
 
 def ports_needed(wishes: Wishes) -> int:
@@ -127,7 +136,10 @@ def make_plan(wishes: Wishes, now_ms: int, ports: Sequence[int]) -> NetworkPlan:
     coordinators, quorum = _signing(wishes, count)
     recordings = wishes.recordings
     scale = RECORDED_TIME_SCALE if recordings is not None else SYNTHETIC_TIME_SCALE
-    start_ms = min(recordings.values()) if recordings else now_ms - now_ms % DAY_MS
+    has_people, seed = bool(wishes.people), DEFAULT_SEED if wishes.seed is None else wishes.seed
+    start_ms = summer_ms(now_ms) if has_people else now_ms - now_ms % DAY_MS
+    if recordings:
+        start_ms = min(recordings.values())
     places = [_place(name, hosts, ports[2 * at : 2 * at + 2]) for at, name in enumerate(names)]
     return NetworkPlan(
         name=wishes.name or DEFAULT_NAME,
@@ -135,13 +147,15 @@ def make_plan(wishes: Wishes, now_ms: int, ports: Sequence[int]) -> NetworkPlan:
         ledger_start_ms=start_ms,
         time_scale=scale if wishes.time_scale is None else wishes.time_scale,
         source="synthetic" if recordings is None else "recorded",
-        seed=DEFAULT_SEED if wishes.seed is None else wishes.seed,
+        seed=seed,
         coordinator=places[0],
         edges=tuple(places[1:]),
         broker=_broker_place(hosts, ports[-1]),
         homes=homes,
         cosigners=coordinators - 1,
         quorum=quorum,
+        has_people=has_people,
+        roofs=homes_with_roofs(homes, seed) if has_people and recordings is None else (),
     )
 
 

@@ -10,6 +10,7 @@ from random import Random
 from typing import Final, Protocol, TypeVar
 
 from api.http.checks import SigningState, Vitals, health_checks
+from api.http.energy_forms import SettlementJson
 from api.http.exposition import Family, gauge
 from api.http.service import (
     AddressView,
@@ -43,6 +44,7 @@ from api.node.metrics import (
 )
 from api.node.proving import address_proof, proved, row_proof, transaction_proof
 from api.node.reading_answers import asked_of, erase_readings, prove_reading, proven_reading
+from api.node.settled_totals import SettledTotals, settlement_json
 from api.node.settlement_view import settlement_families, settling_state
 from api.node.span_answers import Home, answer_span, asked_span
 from api.node.transaction_views import Confidences, aside_view, attached_view
@@ -187,6 +189,7 @@ class NodeApi:
         self._settling: Callable[[], SettlingStand] = lambda: NOTHING_SETTLED
         self._measures = Measures(node.core)
         self._started_ms = node.now().wall_ms
+        self.totals: SettledTotals | None = None  # what was settled, if the door may tell
 
     def watch_signing(self, state: Callable[[], SigningState]) -> None:
         """Ask `state`, whenever health is asked for, how the signing of milestones goes."""
@@ -334,6 +337,10 @@ class NodeApi:
     async def trades(self, before: TradePlace | None) -> TradeSlice:
         """Return the trades of a bounded stretch of the past, from a place backwards."""
         return await self._node.read(lambda journal: trade_slice(journal, before))
+
+    async def settled(self) -> SettlementJson:
+        """Return what was settled here, all homes together, if the node tells."""
+        return await self._node.read(lambda journal: settlement_json(journal, self.totals))
 
     async def prove_transaction(self, tx_id: TransactionId) -> Proved | None:
         """Return the proof of one transaction, or `None`. Raises `NotProvableError`."""

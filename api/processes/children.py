@@ -25,11 +25,15 @@ HOPELESS: Final = frozenset(
 """Exit codes that trying again does not mend."""
 
 READY_POLL_S: Final = 0.05
+NEEDS_POLL_S: Final = 0.5
 LOG_CHECK_S: Final = 5.0
 
 
 class Phase(StrEnum):
     """Where one process stands."""
+
+    WAITING = "waiting"
+    """What it needs is not there yet; the others do not wait for it."""
 
     STARTING = "starting"
     READY = "ready"
@@ -56,6 +60,9 @@ class ProcessSpec:
 
     probe: Callable[[], Awaitable[bool]] | None = None
     """Says whether it is ready; without one it is, once it runs."""
+
+    waits_for: Callable[[], Awaitable[bool]] | None = None
+    """Says whether what it needs is there; without one it starts at once."""
 
     may_finish: bool = False
     """Whether exit code 0 means that its work is done."""
@@ -116,6 +123,7 @@ class ManagedProcess:
         self._has_begun = True
         back_off = BackOff()
         try:
+            await self._wait_for_needs()
             while not self._stopping.is_set():
                 started_ms = self._around.now_ms()
                 self.exit_code = await self._run_once()
@@ -134,8 +142,18 @@ class ManagedProcess:
             self._kill()
             self._ended.set()
 
+    async def _wait_for_needs(self) -> None:
+        """Wait until what the child needs is there; not once it shall only finish, or stop."""
+        if self.spec.waits_for is None:
+            return
+        self._enter(Phase.WAITING, "")
+        while not (self._is_finishing or self._stopping.is_set() or await self.spec.waits_for()):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), NEEDS_POLL_S)
+        self.phase = Phase.STARTING
+
     async def wait_ready(self) -> None:
-        """Return once the child is ready.
+        """Return once the child is ready, or waits for what it needs.
 
         Raises:
             CommandError: It ended, died too often, or was not ready in time.
@@ -230,7 +248,7 @@ class ManagedProcess:
 
     async def check_ready(self) -> bool:
         """Return whether the child is ready now, and note it if it was not before."""
-        if self.phase is Phase.FINISHED:
+        if self.phase in (Phase.FINISHED, Phase.WAITING):
             return True
         if self.pid is None or (self.spec.probe is not None and not await self.spec.probe()):
             return False
@@ -293,7 +311,7 @@ class Supervisor:
             await asyncio.sleep(1)
             waited_s += 1
             for process in self.processes:
-                if process.phase is Phase.RESTARTING:
+                if process.phase in (Phase.RESTARTING, Phase.STARTING):
                     await process.check_ready()
             if waited_s >= LOG_CHECK_S:
                 waited_s = 0.0

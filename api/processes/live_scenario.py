@@ -91,7 +91,7 @@ async def _run(
     scenario: Scenario, layout: Layout, scale: int, tell: Callable[[str], None]
 ) -> Report:
     network = assemble(layout, load_network(layout), {}, lambda _: 0)
-    _, nodes, _ = network.stages  # a scenario needs neither broker nor meters
+    _, nodes, *_ = network.stages  # a scenario needs neither broker nor meters
 
     def started(event: ProcessEvent) -> None:
         tell(f"{event.name} {event.phase}")

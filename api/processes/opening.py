@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from api.exit_codes import ExitCode
@@ -28,6 +28,8 @@ from api.settings.private_files import create_folder, not_writable
 from api.settings.records import LOOPBACK
 
 NS_PER_MS = 1_000_000
+_NUMBER = re.compile(r"-?[0-9]{1,9}")
+"""What is meant as a number of homes and not as a folder: `./-1` is a folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,12 @@ class Request:
     quorum: int | None = None
     hosts: tuple[str, ...] = ()
     """`NAME=HOST` each."""
+
+    people: bool | None = None
+    """Whether the network is a demonstration, with people who act by themselves."""
+
+    is_demonstration: bool = False
+    """Whether a new network is one if nothing is wished."""
 
 
 @contextmanager
@@ -71,8 +79,8 @@ def make_or_open(layout: Layout, request: Request) -> tuple[NetworkFile, bool]:
     """
     contents: dict[str, bytes] = {}
     count: int | None = None
-    if request.homes is not None and request.homes.isdecimal():
-        count = int(request.homes)
+    if request.homes is not None and _NUMBER.fullmatch(request.homes):
+        count = int(request.homes)  # below 1 too: the plan says what is allowed
     elif request.homes is not None:
         contents = read_recordings(Path(request.homes).expanduser())
     starts = {
@@ -89,9 +97,12 @@ def make_or_open(layout: Layout, request: Request) -> tuple[NetworkFile, bool]:
         hosts=_hosts(request.hosts),
         coordinators=request.coordinators,
         quorum=request.quorum,
+        people=request.people,
     )
     if has_network(layout):
         return existing_network(layout, wishes), False
+    if wishes.people is None:
+        wishes = replace(wishes, people=request.is_demonstration)
     plan = make_plan(wishes, time.time_ns() // NS_PER_MS, _ports(wishes))
     return create_network(layout, plan, contents, Tools(os.urandom, write_profile)), True
 

@@ -10,6 +10,7 @@ from rich.text import Text
 from typing_extensions import override
 
 from api.processes.children import Phase, ProcessEvent
+from api.processes.figures import Figures, as_json
 from api.terminal.talk import put_json, say
 
 PLAIN_INTERVAL_MS: Final = 5_000
@@ -59,6 +60,10 @@ class Reporter(Protocol):
         """Tell how the network stands."""
         ...
 
+    def community(self, figures: Figures) -> None:
+        """Tell how the community fares."""
+        ...
+
     def close(self) -> None:
         """Leave the terminal as it was."""
         ...
@@ -86,7 +91,7 @@ class PlainReporter:
                     self.step(event.name, event.detail)
             case Phase.RESTARTING | Phase.FAILED:
                 self._print(f"✘ {event.name:<12} {event.detail}")
-            case Phase.STARTING | Phase.FINISHED | Phase.STOPPED:
+            case Phase.WAITING | Phase.STARTING | Phase.FINISHED | Phase.STOPPED:
                 pass
 
     def status(self, status: RunStatus) -> None:
@@ -94,6 +99,10 @@ class PlainReporter:
         if status.elapsed_ms - self._told_ms >= PLAIN_INTERVAL_MS:
             self._told_ms = status.elapsed_ms
             self._print(f"  {status.line()}")
+
+    def community(self, figures: Figures) -> None:
+        """Print a line."""
+        self._print(f"☀ {figures.line()}")
 
     def close(self) -> None:
         """Do nothing: lines stay."""
@@ -150,6 +159,11 @@ class JsonReporter:
     def status(self, status: RunStatus) -> None:
         """Tell people only: programs get the numbers at the end."""
         self._people.status(status)
+
+    def community(self, figures: Figures) -> None:
+        """Tell both."""
+        self._people.community(figures)
+        self._put({"event": "community", **as_json(figures)})
 
     def close(self) -> None:
         """Close the other."""

@@ -7,13 +7,22 @@ from typing import Final
 
 from api.processes.accounting import NodeSeen, common_root, confirmed_readings, registers, tally
 from api.processes.children import ManagedProcess, Phase, ProcessSpec, Surroundings, supervised
+from api.processes.community_door import CommunityDoor
+from api.processes.figures import Figures
 from api.processes.observer import Observer, Sight
 from api.processes.progress import Reporter, RunStatus
 from api.processes.up_report import Ending, Registers
+from energy.units import HOUR_MS
 
 LOOK_S: Final = 1.0
 EAGER_LOOK_S: Final = 0.25
 """While something is waited for: the first confirmed reading, or that all is settled."""
+
+COMMUNITY_LOOK_MS: Final = 5_000
+"""Between two looks at how the community fares, on the wall clock: an hour may be two seconds."""
+
+MAX_WAITING_MS: Final = 60_000
+"""Most that a run which shall end waits for a battery to go into service."""
 
 MAX_REMEMBERED_INDEXES: Final = 64
 _OVER: Final = (Phase.FINISHED, Phase.FAILED, Phase.STOPPED)
@@ -24,7 +33,10 @@ class UpOptions:
     """How long to run, and how long to wait at the end."""
 
     run_s: float | None
-    """Stop the meters after this; `None` runs until they end by themselves, if ever."""
+    """Stop the meters when all have run for so long; `None` until they end by themselves, if ever.
+
+    How long processes take to start, on a busy machine, is not part of it.
+    """
 
     settle_s: float
     """Most that is waited for everything to be confirmed everywhere."""
@@ -35,13 +47,18 @@ class Network:
     """What to run, and where to look."""
 
     stages: tuple[tuple[ProcessSpec, ...], ...]
-    """In order of starting; the last are the meters."""
+    """In order of starting."""
+
+    meters: frozenset[str]
+    """Names of the processes of meters: when they have ended, so has the run."""
 
     observer: Observer
     recorded: Mapping[str, Registers]
     """Last row of each recording, by meter."""
 
     urls: tuple[str, ...]
+    community: CommunityDoor | None = None
+    """Where to ask how the community fares; `None` if none acts by itself."""
 
 
 @dataclass
@@ -61,6 +78,9 @@ class _Run:
     """State root by node's name, by milestone index: as many as are needed to compare."""
 
     meters: tuple[ManagedProcess, ...] = ()
+    figures: Figures | None = None
+    looked_ms: int = 0
+    """When the community was last looked at."""
 
 
 async def run_up(
@@ -88,8 +108,9 @@ async def run_up(
         # before this run nothing answers, so what the meters made is all there is to go by
         run.baseline = None if any(meter.produced for meter in before.meters) else 0
         async with supervised(network.stages, around) as supervisor:
-            names = {spec.name for spec in network.stages[-1]}
-            run.meters = tuple(one for one in supervisor.processes if one.spec.name in names)
+            run.meters = tuple(
+                one for one in supervisor.processes if one.spec.name in network.meters
+            )
             reporter.step(f"{len(run.meters)} meters", "measuring")
             for url in network.urls:
                 reporter.step("look at", url)
@@ -102,20 +123,44 @@ async def run_up(
 
 async def _watch(run: _Run) -> None:
     """Follow the network until the time is over or every meter has ended."""
-    end_ms = None if run.options.run_s is None else run.started_ms + int(run.options.run_s * 1000)
-    while not all(meter.phase in _OVER for meter in run.meters):
+    run_s, end_ms, latest_ms = run.options.run_s, None, run.around.now_ms() + MAX_WAITING_MS
+    while not all(meter.phase in (*_OVER, Phase.WAITING) for meter in run.meters):
         left_s = LOOK_S if run.first_confirmed_ms is not None else EAGER_LOOK_S
+        is_late = run.around.now_ms() >= latest_ms
+        if run_s is not None and end_ms is None and (is_late or not _is_waiting(run)):
+            end_ms = run.around.now_ms() + int(run_s * 1000)
         if end_ms is not None:
             left_s = min(left_s, (end_ms - run.around.now_ms()) / 1000)
             if left_s <= 0:
                 return
         _note(run, await run.network.observer.look())
+        await _look_at_community(run)
         await asyncio.sleep(left_s)
+
+
+def _is_waiting(run: _Run) -> bool:
+    return any(meter.phase is Phase.WAITING for meter in run.meters)
+
+
+async def _look_at_community(run: _Run) -> None:
+    """Tell how the community fares, once for each hour of ledger time that is seen."""
+    door, now_ms = run.network.community, run.around.now_ms()
+    if door is None or now_ms < run.looked_ms + COMMUNITY_LOOK_MS:
+        return
+    run.looked_ms = now_ms
+    before, run.figures = run.figures, await door.look(run.figures)
+    if run.figures is not None and _hour(run.figures) != _hour(before):
+        run.reporter.community(run.figures)
+
+
+def _hour(figures: Figures | None) -> int | None:
+    return None if figures is None else figures.ledger_time_ms // HOUR_MS
 
 
 async def _settle(run: _Run) -> Ending:
     """Let the meters deliver the rest, then wait until all nodes have and say the same."""
-    was_played_out = all(meter.phase is Phase.FINISHED for meter in run.meters)
+    ended = (Phase.FINISHED, Phase.WAITING)  # a battery that never began played nothing
+    was_played_out = all(meter.phase in ended for meter in run.meters)
     sight = await run.network.observer.look()
     try:
         async with asyncio.timeout(run.options.settle_s):
@@ -129,6 +174,8 @@ async def _settle(run: _Run) -> Ending:
                 sight = await _look_again(run)
     except TimeoutError:
         sight = await run.network.observer.look()
+    if run.network.community is not None:
+        run.figures = await run.network.community.look(run.figures)
     return _ending(run, sight, is_played_out=was_played_out)
 
 
@@ -197,6 +244,7 @@ def _ending(run: _Run, sight: Sight, *, is_played_out: bool) -> Ending:
         registers=registers(sight.meters, sight.nodes),
         recorded=run.network.recorded,
         is_played_out=is_played_out,
+        figures=run.figures,
     )
 
 

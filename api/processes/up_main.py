@@ -17,6 +17,7 @@ from api.exit_codes import ExitCode
 from api.failures import Failure, FailureCode
 from api.processes.accounting import Tally
 from api.processes.children import Surroundings
+from api.processes.figures import summary
 from api.processes.leftovers import stop_leftovers
 from api.processes.opening import Request, locked, make_or_open
 from api.processes.pid_files import write_pid_file
@@ -24,7 +25,7 @@ from api.processes.progress import JsonReporter, PlainReporter, Reporter, Termin
 from api.processes.up import UpOptions, run_up
 from api.processes.up_network import assemble, require_free_ports
 from api.processes.up_report import Ending, report, shortcomings
-from api.settings.layout import BROKER, COORDINATOR, Layout, NetworkFile
+from api.settings.layout import Layout, NetworkFile, process_names
 from api.settings.private_files import create_folder
 from api.terminal.options import (
     DEFAULT_DATA_DIR,
@@ -36,6 +37,7 @@ from api.terminal.options import (
     Edges,
     Homes,
     NetworkName,
+    People,
     Quorum,
     SeedNumber,
     TimeScale,
@@ -56,7 +58,11 @@ T = TypeVar("T")
 RunSeconds = Annotated[
     float | None,
     typer.Option(
-        "--for", metavar="SECONDS", help="Stop after this and count.", min=0.0, max=MAX_SECONDS
+        "--for",
+        metavar="SECONDS",
+        help="Stop when all has run for so long, and count.",
+        min=0.0,
+        max=MAX_SECONDS,
     ),
 ]
 SettleSeconds = Annotated[
@@ -82,6 +88,7 @@ def up(  # noqa: PLR0913 — to Typer each option is an argument
     base_port: BasePort = None,
     coordinators: Coordinators = None,
     quorum: Quorum = None,
+    people: People = None,
     run_s: RunSeconds = None,
     settle_s: SettleSeconds = DEFAULT_SETTLE_S,
     as_json: AsJson = False,
@@ -93,7 +100,18 @@ def up(  # noqa: PLR0913 — to Typer each option is an argument
       tanglewatt up --for 60 --json
       tanglewatt up --homes recordings/ --data-dir ./replay
     """
-    request = Request(homes, edges, time_scale, name, seed, base_port, coordinators, quorum)
+    request = Request(
+        homes,
+        edges,
+        time_scale,
+        name,
+        seed,
+        base_port,
+        coordinators,
+        quorum,
+        people=people,
+        is_demonstration=True,
+    )
     reporter = _reporter(as_json=as_json)
     with ending(as_json=as_json):
         layout = layout_of(data_dir)
@@ -112,8 +130,8 @@ def _run(
         create_folder(folder)
     write_pid_file(layout.up_pid_file, os.getpid())
     try:
-        names = (*network.homes, COORDINATOR, *network.edges, BROKER)
-        for left in stop_leftovers((layout.pid_file(name) for name in names), LEFTOVER_GRACE_S):
+        files = (layout.pid_file(name) for name in process_names(network))
+        for left in stop_leftovers(files, LEFTOVER_GRACE_S):
             reporter.step(left, "stopped: left over from a run that was killed")
         require_free_ports(layout, network, os.environ)
         assembled = assemble(layout, network, os.environ, _produced)
@@ -154,6 +172,8 @@ def conclude(result: Ending, options: UpOptions, *, as_json: bool) -> ExitCode:
         put_json(report(result))
     else:
         put(_summary(result.tally, result))
+        if result.figures is not None:
+            put(summary(result.figures))
     return code
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from signal import SIGUSR1
 from typing import Final
@@ -10,14 +11,16 @@ from typing import Final
 from api.client.node_client import NodeClient
 from api.exit_codes import ExitCode
 from api.failures import CommandError, Failure, FailureCode
+from api.http.energy_forms import EnergyJson
 from api.network.init import parse_recordings
 from api.network.ports import is_free
 from api.processes.children import ProcessSpec
+from api.processes.community_door import CommunityDoor
 from api.processes.observer import MeterPlace, NodeDoor, Observer
 from api.processes.up import Network
 from api.processes.up_report import Registers
 from api.settings.config import load_config
-from api.settings.layout import BROKER, Layout, NetworkFile
+from api.settings.layout import BATTERY, BROKER, COMMUNITY, COORDINATOR, Layout, NetworkFile
 from api.settings.places import NodePlace, node_places
 from api.settings.records import BrokerConfig, Mqtt, http_url
 from edge.ground.key_file import read_public_key
@@ -38,20 +41,36 @@ def assemble(
     broker = load_config(BrokerConfig, layout.broker_config, environment).mqtt
     nodes = node_places(layout, network, environment)
     observer = Observer(
-        meters=tuple(_meter_place(layout, name) for name in network.homes),
+        meters=tuple(_meter_places(layout, network)),
         nodes=tuple(NodeDoor(place.name, NodeClient(http_url(place.http))) for place in nodes),
         read_produced=read_produced,
     )
+    meters = tuple(_meter_spec(layout, network, name) for name in network.homes)
+    people: tuple[ProcessSpec, ...] = ()
+    if network.has_people:
+        # A battery goes into service once the ledger knows it: what it was charged with before
+        # that would belong to nobody.
+        begun = _begun(http_url(nodes[1].http))
+        meters = (*meters, replace(_meter_spec(layout, network, BATTERY), waits_for=begun))
+        people = (_community_spec(layout),)
     return Network(
         stages=(
             (_broker_spec(layout, broker),),
             tuple(_node_spec(layout, place) for place in nodes),
-            tuple(_meter_spec(layout, name) for name in network.homes),
+            (*meters, *people),
         ),
+        meters=frozenset(one.name for one in meters),
         observer=observer,
         recorded=_last_rows(layout, network),
         urls=tuple(http_url(place.http) for place in nodes),
+        community=_community_door(network, nodes) if network.has_people else None,
     )
+
+
+def _community_door(network: NetworkFile, nodes: Sequence[NodePlace]) -> CommunityDoor:
+    edges = [one for one in nodes if one.name != COORDINATOR]
+    clients = tuple(NodeClient(http_url(one.http)) for one in edges)
+    return CommunityDoor(clients, has_roofs=bool(network.roofs))
 
 
 def require_free_ports(
@@ -88,9 +107,13 @@ def _listeners(endpoints: tuple[str, ...]) -> Iterator[tuple[str, int]]:
         yield host.strip("[]"), int(port)
 
 
-def _meter_place(layout: Layout, name: str) -> MeterPlace:
-    public = read_public_key(layout.home_folder(name) / "meter.key")
-    return MeterPlace(name, encode_address(address_of(public)), layout.outbox(name))
+def _meter_places(layout: Layout, network: NetworkFile) -> Iterator[MeterPlace]:
+    """Yield every meter, homes first."""
+    batteries = (BATTERY,) if network.has_people else ()
+    for process in (*network.homes, *batteries):
+        for one in layout.meters(process, network):
+            address = encode_address(address_of(read_public_key(one.key)))
+            yield MeterPlace(one.name, address, one.outbox)
 
 
 def _last_rows(layout: Layout, network: NetworkFile) -> dict[str, Registers]:
@@ -129,10 +152,12 @@ def _node_spec(layout: Layout, place: NodePlace) -> ProcessSpec:
     )
 
 
-def _meter_spec(layout: Layout, name: str) -> ProcessSpec:
+def _meter_spec(layout: Layout, network: NetworkFile, name: str) -> ProcessSpec:
+    """Return the process of a home's meters, or of the battery's."""
+    files = [one.config for one in layout.meters(name, network)]
     return ProcessSpec(
         name=name,
-        command=_command("api.processes.meter_main", layout.meter_config(name)),
+        command=_command("api.processes.meter_main", *files),
         log_file=layout.log_file(name),
         pid_file=layout.pid_file(name),
         may_finish=True,
@@ -141,8 +166,41 @@ def _meter_spec(layout: Layout, name: str) -> ProcessSpec:
     )
 
 
-def _command(module: str, config_file: Path) -> tuple[str, ...]:
-    return (sys.executable, "-P", "-m", module, "--config", str(config_file))
+def _community_spec(layout: Layout) -> ProcessSpec:
+    return ProcessSpec(
+        name=COMMUNITY,
+        command=(*_PYTHON, "api.processes.community_main", "--data-dir", str(layout.root)),
+        log_file=layout.log_file(COMMUNITY),
+        pid_file=layout.pid_file(COMMUNITY),
+        address="voters, a banker and members act by themselves",
+    )
+
+
+def _begun(url: str) -> Callable[[], Awaitable[bool]]:
+    client = NodeClient(url, PROBE_TIMEOUT_S)
+
+    async def begun() -> bool:
+        return await asyncio.to_thread(_has_begun, client)
+
+    return begun
+
+
+def _has_begun(client: NodeClient) -> bool:
+    """Return whether the voters have done their work: a banker, and a battery that is settled."""
+    try:
+        energy = client.answer("energy", EnergyJson)
+    except CommandError:
+        return False
+    is_settled = any(one.reporter is not None for one in energy.units)
+    return is_settled and energy.banker is not None
+
+
+_PYTHON: Final = (sys.executable, "-P", "-m")
+
+
+def _command(module: str, *config_files: Path) -> tuple[str, ...]:
+    named = (part for file in config_files for part in ("--config", str(file)))
+    return (*_PYTHON, module, *named)
 
 
 def _listens(host: str, port: int) -> Callable[[], Awaitable[bool]]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from api.processes.accounting import Journalled, Tally
+from api.processes.figures import Figures, as_json
 
 Registers = tuple[int, int]
 """Import and export, Wh."""
@@ -32,6 +33,9 @@ class Ending:
     is_played_out: bool
     """Whether the recordings were played to their end."""
 
+    figures: Figures | None = None
+    """How the community fares; `None` if none acts by itself."""
+
 
 def report(ending: Ending) -> dict[str, object]:
     """Return the object that `up --json` prints last."""
@@ -49,6 +53,7 @@ def report(ending: Ending) -> dict[str, object]:
         "converged": ending.has_converged,
         "seconds_to_first_confirmed": ending.first_confirmed_s,
         "registers": {name: _register(ending, name) for name in ending.registers},
+        "community": None if ending.figures is None else as_json(ending.figures),
     }
 
 

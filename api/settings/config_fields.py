@@ -82,6 +82,9 @@ AddressBytes = Annotated[bytes, BeforeValidator(_address)]
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 
+Files = Annotated[tuple[AbsolutePath, ...], Field(min_length=1)]
+"""At least one."""
+
 Alias = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=MAX_ALIAS_SIZE)]
 """A name people see; also the name of files, so it holds no slash and no space."""
 
@@ -98,6 +101,9 @@ Endpoint = Annotated[str, Field(pattern=r"^(tls|tcp)/[^\s/]+:[0-9]{1,5}$", max_l
 IntervalMs = Annotated[int, Field(ge=10, le=3_600_000)]
 
 NonNegative = Annotated[int, Field(ge=0, le=2**31)]
+Positive = Annotated[int, Field(ge=1, le=2**31)]
+Share = Annotated[int, Field(ge=1, le=1_000_000)]
+"""Parts per million, more than nothing."""
 
 JournalBytes = Annotated[int, Field(ge=0, le=2**63 - 1)]
 

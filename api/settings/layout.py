@@ -4,12 +4,15 @@ network.json     what `init` made: names of edges and homes, source, time scale
 genesis.json     genesis for people and programs; genesis.bin its canonical bytes
 passphrase       opens every key file here, mode 0600
 operator.key     the voter who may sponsor new devices
+people/          of a demonstration: voter.key, banker.key, owner.key, in-flight.json
+battery/         of a demonstration: meter.toml, meter.key, data/
 authority.key    signs the certificates of nodes; authority.pem its own certificate
 broker/          broker.toml
 coordinator/     coordinator.toml, node.key, node.pem, coordinator.key, coordinator.lock, data/
 edge-1/ …        node.toml, node.key, node.pem, data/
                  a co-signer has cosigner.key and cosigner.lock too
 homes/NAME/      meter.toml, meter.key, wallet.key, recording.csv, data/
+                 with a meter for its roof: roof.toml, roof.key, roof/
 logs/ run/       logs, pid files and locks of `up`
 """
 
@@ -31,6 +34,16 @@ COORDINATOR: Final = "coordinator"
 COSIGNER_KEY: Final = "cosigner.key"
 COSIGNER_LOCK: Final = "cosigner.lock"
 BROKER: Final = "broker"
+BATTERY: Final = "battery"
+COMMUNITY: Final = "community"
+"""The process that plays the people of a demonstration."""
+
+VOTER: Final = "voter"
+BANKER: Final = "banker"
+OWNER: Final = "owner"
+METER_KEY: Final = "meter.key"
+ROOF_KEY: Final = "roof.key"
+ROOF: Final = "roof"
 OUTBOX: Final = "outbox.sqlite"
 MAX_EDGES: Final = 64
 MAX_HOMES: Final = 10_000
@@ -50,6 +63,21 @@ class NetworkFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: Source
     edges: tuple[str, ...]
     homes: tuple[str, ...]
+    has_people: bool = False
+    """Whether it is a demonstration, whose people and battery act by themselves."""
+
+    roofs: tuple[str, ...] = ()
+    """Homes whose roof has a meter of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeterFiles:
+    """One meter: how people call it, what it is told, and where it keeps its readings."""
+
+    name: str
+    config: Path
+    key: Path
+    outbox: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +206,50 @@ class Layout:
         """Return the file in which the home's meter keeps its readings."""
         return self.home_folder(name) / "data" / OUTBOX
 
+    def roof_config(self, name: str) -> Path:
+        """Return the TOML file of the meter of a home's roof."""
+        return self.home_folder(name) / "roof.toml"
+
+    @property
+    def people_folder(self) -> Path:
+        """Keys of the people of a demonstration who live in no home."""
+        return self.root / "people"
+
+    def person_key_file(self, name: str) -> Path:
+        """Return the key of `VOTER`, `BANKER` or `OWNER`."""
+        return self.people_folder / f"{name}.key"
+
+    @property
+    def in_flight_file(self) -> Path:
+        """Says what the people have issued and not heard of yet."""
+        return self.people_folder / "in-flight.json"
+
+    @property
+    def battery_folder(self) -> Path:
+        """Of the battery of a demonstration."""
+        return self.root / BATTERY
+
+    @property
+    def battery_config(self) -> Path:
+        """TOML file of its meter."""
+        return self.battery_folder / "meter.toml"
+
+    def meters(self, process: str, network: NetworkFile) -> tuple[MeterFiles, ...]:
+        """Return the meters that one process runs: a home's one or two, or the battery's."""
+        if process == BATTERY:
+            folder = self.battery_folder
+            outbox = folder / "data" / OUTBOX
+            return (MeterFiles(BATTERY, self.battery_config, folder / METER_KEY, outbox),)
+        folder = self.home_folder(process)
+        home = MeterFiles(
+            process, self.meter_config(process), folder / METER_KEY, self.outbox(process)
+        )
+        if process not in network.roofs:
+            return (home,)
+        outbox = folder / ROOF / OUTBOX
+        name = f"{process}_{ROOF}"
+        return home, MeterFiles(name, self.roof_config(process), folder / ROOF_KEY, outbox)
+
     def log_file(self, process: str) -> Path:
         """Return the log of a process."""
         return self.logs / f"{process}.log"
@@ -202,6 +274,12 @@ def load_network(layout: Layout) -> NetworkFile:
                 "make and start one with `tanglewatt up`, or name the right folder with --data-dir",
             )
         ) from error
+
+
+def process_names(network: NetworkFile) -> tuple[str, ...]:
+    """Return all that `up` runs, in order of stopping."""
+    people = (BATTERY, COMMUNITY) if network.has_people else ()
+    return (*people, *network.homes, COORDINATOR, *network.edges, BROKER)
 
 
 def has_network(layout: Layout) -> bool:

@@ -13,6 +13,7 @@ from api.settings.config_fields import (
     Alias,
     DeviceRole,
     Endpoint,
+    Files,
     Host,
     IntervalMs,
     JournalBytes,
@@ -20,9 +21,11 @@ from api.settings.config_fields import (
     NonNegative,
     PatienceMinutes,
     Port,
+    Positive,
     PruningDepth,
     ReadingsHours,
     Seed,
+    Share,
     SignatureBytes,
     Zone,
 )
@@ -189,6 +192,9 @@ class Settlement:
     patience_minutes: PatienceMinutes = 60
     """Ledger time that a period waits for missing readings once it is over."""
 
+    shows_totals: bool = False
+    """Whether the HTTP door tells what all homes here come to: of one home, that is its own."""
+
     pv_meters: tuple[AddressBytes, ...] = ()
     """Behind their homes' grid meters: what they count as export is production."""
 
@@ -292,6 +298,48 @@ class SyntheticSource:
     profile_file: AbsolutePath
     """Household load profile that all synthetic homes share."""
 
+    measures: Literal["home", "roof"] = "home"
+    """What it meets the grid with, or what its roof gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plate:
+    """What is said of any simulated battery."""
+
+    capacity_wh: Positive
+    power_w: Positive
+    """At most, both ways."""
+
+    efficiency_ppm: Share
+    """Of a charge, what is stored."""
+
+    reserve_wh: NonNegative
+    """Never given away."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatterySource(Plate):
+    """Section `source` of the meter of a simulated battery that follows made-up homes."""
+
+    kind: Literal["battery"]
+    seed: Seed
+    homes: Positive
+    """How many there are, numbered from 0."""
+
+    profile_file: AbsolutePath
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedBatterySource(Plate):
+    """Section `source` of the meter of a simulated battery that follows recorded homes."""
+
+    kind: Literal["recorded_battery"]
+    files: Files
+    """Their recordings."""
+
+
+Source = RecordedSource | SyntheticSource | BatterySource | RecordedBatterySource
+
 
 @dataclass(frozen=True, slots=True)
 class EnergyAccounts:
@@ -307,7 +355,7 @@ class MeterConfig:
 
     meter: Identity
     edge: HomeEdge
-    source: RecordedSource | SyntheticSource
+    source: Source
     mqtt: Mqtt = Mqtt()
     ctt: EnergyAccounts | None = None
 

@@ -1,6 +1,7 @@
 """Options that several commands share, and how every command ends."""
 
 import inspect
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,6 +57,14 @@ NetworkName = Annotated[str | None, typer.Option("--name", help="Name of the net
 SeedNumber = Annotated[
     int | None, typer.Option("--seed", help="Of the synthetic homes.", min=0, max=2**63 - 1)
 ]
+People = Annotated[
+    bool | None,
+    typer.Option(
+        "--people/--no-people",
+        help="Whether a new network has people who act by themselves, and a battery.",
+        show_default=False,
+    ),
+]
 BasePort = Annotated[
     int | None,
     typer.Option(
@@ -92,9 +101,16 @@ def typer_app(help_text: str | None = None) -> typer.Typer:
 
 def run_single(command: Callable[..., None], name: str) -> None:
     """Run a program that is one command, known to people as `name`."""
+    hear_ctrl_c()
     app = typer_app()
     add_command(app, name, command)
     app(prog_name=name)
+
+
+def hear_ctrl_c() -> None:
+    """Let Ctrl-C interrupt from now on: `api.starting` had it end the process without a word."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def layout_of(data_dir: Path) -> Layout:

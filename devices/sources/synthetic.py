@@ -76,6 +76,8 @@ class SyntheticHome:
 
     slot_ms: int = QUARTER_MS
     site: Site = MIDDLE_OF_GERMANY
+    is_roof: bool = False
+    """Whether this is the meter of its roof alone, behind the one where it meets the grid."""
 
     def row(self, position: Position) -> SourceRow:
         """Return the next slot: the registers so far and what the slot adds to them."""
@@ -174,7 +176,8 @@ def _net_wh(source: SyntheticHome, start_ms: int, end_ms: int, step_ms: int) -> 
     import_wh = export_wh = 0
     for at_ms in range(start_ms, end_ms, step_ms):
         until_ms = min(at_ms + step_ms, end_ms)
-        net_wh = load_wh(source, at_ms, until_ms) - pv_wh(source, at_ms, until_ms)
+        used_wh = 0 if source.is_roof else load_wh(source, at_ms, until_ms)
+        net_wh = used_wh - pv_wh(source, at_ms, until_ms)
         import_wh += max(net_wh, 0)
         export_wh += max(-net_wh, 0)
     return Registers(import_wh, export_wh)

@@ -32,11 +32,13 @@ def main() -> None:
 async def run(layout: Layout, *, measure: bool) -> None:
     """Run every meter of a network."""
     genesis = load_genesis(layout.genesis_file)
+    clock = Clock(genesis)
+    now_ms = clock.instant().ledger_ms
     meters = [
-        meter_of(load_config(MeterConfig, layout.meter_config(name), os.environ), genesis)
+        meter_of(load_config(MeterConfig, layout.meter_config(name), os.environ), genesis, now_ms)
         for name in load_network(layout).homes
     ]
-    await run_meters(meters, Clock(genesis).instant, measure=measure)
+    await run_meters(meters, clock.instant, measure=measure)
 
 
 if __name__ == "__main__":

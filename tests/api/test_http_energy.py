@@ -100,6 +100,7 @@ def test_energy_shows_totals_units_and_rules(town: TownNode, app: FastAPI) -> No
                 "efficiency_ppm": 900_000,
                 "stored_wh": 8_000,
                 "free_wh": 8_000,
+                "sessions": 0,
                 "reporter": TEXT["E"],
                 "next_report": 1,
             }

@@ -55,6 +55,7 @@ class World:
         *arguments: str,
         name: str = "child",
         probe: Callable[[], Awaitable[bool]] | None = None,
+        waits_for: Callable[[], Awaitable[bool]] | None = None,
         may_finish: bool = False,
     ) -> ProcessSpec:
         return ProcessSpec(
@@ -64,6 +65,7 @@ class World:
             pid_file=self.folder / f"{name}.pid",
             address=f"at {name}",
             probe=probe,
+            waits_for=waits_for,
             may_finish=may_finish,
             finish_signal=signal.SIGUSR1,
             finish_arguments=("--finish",),
@@ -407,3 +409,64 @@ def test_a_supervisor_knows_its_processes_in_order_of_stages(world: World) -> No
     supervisor = Supervisor(stages, world.around())
 
     assert [process.spec.name for process in supervisor.processes] == ["a", "b", "c"]
+
+
+def test_a_process_starts_once_what_it_needs_is_there_and_nobody_waits_for_it(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path)
+    is_there = False
+
+    async def needs() -> bool:
+        return is_there
+
+    async def run() -> tuple[Phase, str]:
+        nonlocal is_there
+        starts = str(tmp_path / "starts")
+        waiting = world.spec(WRITES, starts, "later", name="later", waits_for=needs)
+        async with supervised(((waiting,),), world.around()) as supervisor:
+            before = supervisor.processes[0].phase, world.starts()
+            is_there = True
+            later = world.wrote(1)
+            async with asyncio.timeout(20):
+                while not await later():  # noqa: ASYNC110 — written by another process
+                    await asyncio.sleep(0.05)
+            return before
+
+    assert asyncio.run(run()) == (Phase.WAITING, "")
+
+
+def test_a_process_that_waits_delivers_what_it_kept_when_told_to_finish(tmp_path: Path) -> None:
+    world = World(tmp_path)
+
+    async def never() -> bool:
+        return False
+
+    async def run() -> Phase:
+        starts = str(tmp_path / "starts")
+        spec = world.spec(WRITES, starts, name="later", waits_for=never, may_finish=True)
+        async with supervised(((spec,),), world.around()) as supervisor:
+            (process,) = supervisor.processes
+            process.finish()
+            async with asyncio.timeout(20):
+                await process.wait_ended()
+            return process.phase
+
+    assert asyncio.run(run()) is Phase.FINISHED
+    assert world.starts() == "--finish."
+
+
+def test_a_process_that_waits_is_stopped_without_ever_having_started(tmp_path: Path) -> None:
+    world = World(tmp_path)
+
+    async def never() -> bool:
+        return False
+
+    async def run() -> Phase:
+        spec = world.spec(WRITES, str(tmp_path / "starts"), name="later", waits_for=never)
+        async with supervised(((spec,),), world.around()) as supervisor:
+            (process,) = supervisor.processes
+        return process.phase
+
+    assert asyncio.run(run()) is Phase.STOPPED
+    assert world.starts() == ""

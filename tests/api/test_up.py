@@ -14,6 +14,7 @@ from api.exit_codes import ExitCode
 from api.failures import CommandError, Failure, FailureCode
 from api.processes.accounting import Journalled, Tally
 from api.processes.children import Phase, ProcessEvent, ProcessSpec, Surroundings
+from api.processes.figures import Figures
 from api.processes.observer import MeterPlace, NodeDoor, Observer
 from api.processes.progress import JsonReporter, PlainReporter, RunStatus, TerminalReporter
 from api.processes.up import Network, UpOptions, run_up
@@ -79,6 +80,7 @@ class Heard:
     steps: list[str] = field(default_factory=list)
     statuses: list[RunStatus] = field(default_factory=list)
     processes: list[ProcessEvent] = field(default_factory=list)
+    figures: list[Figures] = field(default_factory=list)
     closed: bool = False
 
     def step(self, name: str, detail: str) -> None:
@@ -89,6 +91,9 @@ class Heard:
 
     def status(self, status: RunStatus) -> None:
         self.statuses.append(status)
+
+    def community(self, figures: Figures) -> None:
+        self.figures.append(figures)
 
     def close(self) -> None:
         self.closed = True
@@ -129,7 +134,9 @@ class Stage:
             (NodeDoor("edge-1", self.first), NodeDoor("edge-2", self.second)),
             read_file,
         )
-        return Network(((meter,),), observer, self.recorded, ("http://here",))
+        return Network(
+            ((meter,),), frozenset({"home_01"}), observer, self.recorded, ("http://here",)
+        )
 
     def run(self, goal: int, *, run_s: float | None = None, settle_s: float = 5.0) -> Ending:
         around = Surroundings(_now_ms, self.heard.process, dict(os.environ), 5.0, 10.0)
@@ -279,6 +286,36 @@ ENDING = Ending(
 )
 
 
+def test_the_time_of_a_run_begins_when_the_last_meter_does(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    network, looks = stage.network(10**6), 0
+    kept = tmp_path / "battery"
+    kept.write_text("0")
+
+    async def is_known() -> bool:
+        nonlocal looks
+        looks += 1
+        return looks > 2
+
+    (home,) = network.stages[0]
+    battery = replace(
+        home,
+        name="battery",
+        command=(sys.executable, "-c", METER, str(kept), str(10**6)),
+        log_file=tmp_path / "battery.log",
+        pid_file=tmp_path / "battery.pid",
+        waits_for=is_known,
+    )
+    network = replace(network, stages=((home, battery),), meters=frozenset({"home_01", "battery"}))
+    around = Surroundings(_now_ms, stage.heard.process, dict(os.environ), 5.0, 10.0)
+
+    ended = asyncio.run(run_up(network, UpOptions(0.5, 20.0), stage.heard, around))
+
+    assert looks == 3
+    assert read_file(kept) > 0
+    assert ended.has_converged
+
+
 def test_the_report_has_the_keys_that_programs_rely_on() -> None:
     assert report(ENDING) == {
         "readings": {
@@ -294,6 +331,7 @@ def test_the_report_has_the_keys_that_programs_rely_on() -> None:
         "converged": True,
         "seconds_to_first_confirmed": 2.5,
         "registers": {"home_01": {"import_wh": 10, "export_wh": 1}},
+        "community": None,
     }
 
 

@@ -152,3 +152,18 @@ def test_the_first_slot_is_the_first_whole_one() -> None:
     assert first_slot_ms(START_MS) == START_MS
     assert first_slot_ms(START_MS + 1) == START_MS + QUARTER_MS
     assert first_slot_ms(START_MS + 1, slot_ms=2) == START_MS + 2
+
+
+def test_the_meter_of_a_roof_counts_all_that_it_gives() -> None:
+    roof = SyntheticHome(SEED, home_of(SEED, 1), flat_profile(), START_MS, is_roof=True)
+    june = START_MS + 150 * 96 * QUARTER_MS
+    slots = [june + slot * QUARTER_MS for slot in range(96)]
+
+    position = Position(1, june, ZERO)
+    for _ in slots:
+        row = roof.row(position)
+        position = Position(position.rows + 1, row.interval_end_ms, row.registers)
+
+    given_wh = sum(pv_wh(roof, start, start + QUARTER_MS) for start in slots)
+    assert position.registers == Registers(0, given_wh)
+    assert given_wh > 0

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from api.client.polling import poll
+from api.exit_codes import ExitCode
 from api.processes.pid_files import read_pid_file
-from api.settings.layout import Layout
+from api.settings.layout import BATTERY, COMMUNITY, Layout, has_network, load_network
 from devices.outbox import read_outbox_state
 from tangle.errors import UnavailableError
 from tests.network.waiting import wait_until
@@ -75,7 +76,10 @@ def kill(layout: Layout, name: str) -> None:
 
 def wait_for_first_readings(layout: Layout, name: str) -> None:
     """Wait until a meter has made readings, so that what is killed is killed in the middle."""
-    wait_until(lambda: has_measured(layout.outbox(name)), f"{name} measures", DEADLINE_S)
+    network = poll(lambda: load_network(layout) if has_network(layout) else None, DEADLINE_S)
+    assert network is not None, "no network was made"
+    outbox = layout.meters(name, network)[0].outbox
+    wait_until(lambda: has_measured(outbox), f"{name} measures", DEADLINE_S)
 
 
 def has_measured(outbox: Path) -> bool:
@@ -131,10 +135,37 @@ def test_a_recording_is_journalled_to_the_last_watt_hour(tmp_path: Path) -> None
         text = "\n".join(["interval_end,import_register_wh,export_register_wh", *rows])
         (homes / f"{name}.csv").write_text(text + "\n")
 
-    with up(tmp_path / "net", "--homes", str(homes)) as process:
+    with up(tmp_path / "net", "--homes", str(homes), "--no-people") as process:
         said = result(process)
 
     verify_all_confirmed(said)
     assert said["readings"]["sent"] == 2 * len(rows)
     wanted = {"import_wh": 1_000 + 7 * 19, "export_wh": 3 * 19, "equals_recording": True}
     assert said["registers"] == {"north": wanted, "south": wanted}
+
+
+def test_people_produce_store_trade_and_consume_by_themselves(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "net")
+
+    with up(layout.root, "--for", "100") as process:
+        wait_for_first_readings(layout, BATTERY)
+        kill(layout, COMMUNITY)
+        said = result(process)
+
+    verify_all_confirmed(said)
+    figures = said["community"]
+    counts = ("produced_wh", "used_wh", "charged_wh", "drawn_wh", "trades", "most_sessions")
+    assert {name: figures[name] for name in counts if not figures[name] > 0} == {}
+    assert figures["charged_wh"] <= figures["produced_wh"]
+    assert figures["grid_wh"] <= figures["used_wh"]
+    assert audit(layout) == ExitCode.OK
+
+
+def audit(layout: Layout) -> int:
+    """Return how the audit of a node's journal ends."""
+    command = (sys.executable, "-P", "-m", "api.commands.audit_main")
+    done = subprocess.run(
+        [*command, "--data-dir", str(layout.root)], capture_output=True, check=False, text=True
+    )
+    assert done.returncode == ExitCode.OK, done.stdout + done.stderr
+    return done.returncode

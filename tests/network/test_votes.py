@@ -65,7 +65,9 @@ def test_proofs_hold_before_between_and_after_two_votes(tmp_path: Path) -> None:
     layout = Layout(tmp_path / "net")
     signing = ("--coordinators", "3", "--quorum", "2")
 
-    with up(layout.root, "--for", "90", "--homes", "1", "--edges", "2", *signing) as process:
+    with up(
+        layout.root, "--for", "90", "--homes", "1", "--edges", "2", "--no-people", *signing
+    ) as process:
         proofs = [wait_for_a_proof(layout, 0)]
         leader, first = (
             read_public_key(file).hex()
