@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,6 @@ from api.http.service import (
     AddressView,
     Check,
     DeviceView,
-    JournalledReadings,
     LedgerState,
     MilestoneView,
     NodeInfo,
@@ -28,8 +27,7 @@ from api.http.service import (
     TransactionView,
 )
 from api.http.stream import Hub, Subscription, events_of
-from api.node.applied_readings import AppliedReadings, Tally
-from api.node.device_views import device_view
+from api.node.device_views import Meters
 from api.node.market_history import trade_slice
 from api.node.measuring import Measures
 from api.node.metrics import (
@@ -42,27 +40,24 @@ from api.node.metrics import (
     storage_families,
     traffic_families,
 )
+from api.node.milestone_views import milestone_view
 from api.node.proving import address_proof, proved, row_proof, transaction_proof
 from api.node.reading_answers import asked_of, erase_readings, prove_reading, proven_reading
 from api.node.settled_totals import SettledTotals, settlement_json
 from api.node.settlement_view import settlement_families, settling_state
 from api.node.span_answers import Home, answer_span, asked_span
 from api.node.transaction_views import Confidences, aside_view, attached_view
-from devices.reading import decode_reading
 from devices.reading_proof import ProvenReading, ReadingProof
-from edge.ground.spans import Spans, size
 from edge.joining.join_state import JoinState
 from edge.joining.snapshots import FOLDER, SnapshotFile, list_snapshots
 from edge.journal.entries import Counts, StoredTransaction
 from edge.journal.journal import Journal
-from edge.journal.sealing import open_sealed
 from edge.node.catch_up import Progress
 from edge.node.local_difficulty import LocalDifficulty
 from edge.settlement.settling import NOTHING_SETTLED, SettlingStand
 from energy.queries import Addresses, Answer, Names, ask
 from tangle.accounts import (
     IDENTITY_PREFIX,
-    Identity,
     Token,
     balance,
     decode_identity,
@@ -77,7 +72,7 @@ from tangle.errors import InvalidError, UnavailableError
 from tangle.genesis import Genesis
 from tangle.keys import PublicKey
 from tangle.node import NodeCore
-from tangle.outcomes import Applied, Ignored, NoValue, State, state_of
+from tangle.outcomes import State, state_of
 from tangle.transaction import IssuerWitness, Transaction, TransactionId, transaction_id
 from tangle.verification import parse
 from tangle.work import required_bits
@@ -180,7 +175,7 @@ class NodeApi:
         self._peers = peers
         self._sealing_key = sealing_key
         self._home = Home(sealing_key)
-        self._applied = AppliedReadings(sealing_key)
+        self._meters = Meters(sealing_key)
         self._hub = Hub()
         self._difficulty = LocalDifficulty()
         self._confidences = Confidences(Random(self._card.key))
@@ -313,7 +308,7 @@ class NodeApi:
 
     async def milestone(self, index: int | None) -> MilestoneView | None:
         """Return the milestone of `index`, or the last applied one."""
-        return await self._node.read(lambda journal: _milestone(journal, index))
+        return await self._node.read(lambda journal: milestone_view(journal, index))
 
     def address(self, address: Address) -> AddressView:
         """Return what the ledger holds for `address`."""
@@ -386,7 +381,9 @@ class NodeApi:
             for key, value in rows
         }
         meters = {key: one for key, one in identities.items() if one.role == "meter"}
-        return await self._node.read(lambda journal: self._devices(journal, meters))
+        return await self._node.read(
+            lambda journal: self._meters.views(journal, meters, self._node.stand().relays)
+        )
 
     async def snapshots(self) -> list[SnapshotFile]:
         """Return the snapshots on this node's disk, the newest first."""
@@ -456,52 +453,3 @@ class NodeApi:
         if state is State.UNKNOWN and stored is not None:
             return State.EXPIRED  # journalled, and left out of the graph for good
         return state
-
-    def _devices(
-        self, journal: Journal, meters: Mapping[Address, Identity]
-    ) -> tuple[DeviceView, ...]:
-        tallies, kept = self._applied.catch_up(journal), journal.meters()
-        forgotten, relays = journal.leaving.forgotten(), self._node.stand().relays
-        return tuple(
-            device_view(
-                device,
-                meters.get(device),
-                tallies.get(device, Tally()),
-                self._journalled(journal, device, kept.get(device), forgotten.get(device, 0)),
-                relays.get(device),
-            )
-            for device in sorted({*meters, *kept, *tallies})
-        )
-
-    def _journalled(
-        self, journal: Journal, device: Address, kept: Spans | None, forgotten: int
-    ) -> JournalledReadings | None:
-        if kept is None or self._sealing_key is None:
-            return None
-        _, last = kept[-1]
-        newest = open_sealed(self._sealing_key, journal.readings(device, last, last)[0])
-        reading = decode_reading(newest.signed).reading
-        count, lost = size(kept), last - kept[0][0] + 1 - size(kept)
-        return JournalledReadings(
-            count, last, reading.import_wh, reading.export_wh, lost, forgotten
-        )
-
-
-def _milestone(journal: Journal, index: int | None) -> MilestoneView | None:
-    found = journal.latest_milestone() if index is None else journal.milestone(index)
-    if found is None:
-        return None
-    stored = journal.transaction(found.milestone_id)
-    if stored is None:
-        assert found.index < journal.oldest_cone(), f"milestone {found.index} is not journalled"
-        return None
-    outcomes = [type(one.outcome) for one in journal.referenced_by(found.index)]
-    return MilestoneView(
-        found.milestone_id,
-        stored.data,
-        stored.attached_at_ms,
-        applied=outcomes.count(Applied),
-        no_value=outcomes.count(NoValue),
-        ignored=outcomes.count(Ignored),
-        ended=found.ended,
-    )
