@@ -77,6 +77,8 @@ class Reporting:
         unit = unit_at(self._core.ledger.rows, Address(report.unit))
         if unit is None:
             return True
+        if report.kind == "reported":
+            return unit.reported_ms >= report.interval_end_ms
         if report.number is None:
             return unit.stored_wh == report.energy_wh
         return not is_unused(unit.reports, report.number)

@@ -211,9 +211,8 @@ class Units:
             shared.reports,
             missing,
         )
-        after = UnitState(
-            unit, period.end_ms, number + len(shared.reports), gathered.homes, shared.reports
-        )
+        used = sum(one.number is not None for one in shared.reports)
+        after = UnitState(unit, period.end_ms, number + used, gathered.homes, shared.reports)
         pass_point("settlement.before")
         self._settled.put_unit(after, self._own, record)
         pass_point("settlement.after")
@@ -231,7 +230,7 @@ class Units:
         assert unit is not None, "looked up before"
         sessions: dict[Address, tuple[SessionTerms, ...]] = {}
         for member, held in sessions_of(rows, address):
-            session = SessionTerms(held.energy_wh, held.expires_at_ms)
+            session = SessionTerms(held.energy_wh, held.expires_at_ms, held.opened_at_ms)
             sessions[member] = (*sessions.get(member, ()), session)
         terms = UnitTerms(
             address,

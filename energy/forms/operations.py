@@ -143,6 +143,11 @@ FORMS: Final[Mapping[str, Form]] = {
     "energy.produced": _powerchain(powerchain.Produced, *_REPORTED),
     "energy.consumed": _powerchain(powerchain.Consumed, *_REPORTED),
     "energy.actual": _powerchain(powerchain.Actual, _ENERGY),
+    "energy.reported": _powerchain(
+        powerchain.Reported,
+        Field("through", "through_ms", moment),
+        Field("unit", "unit", member, is_optional=True, role=METER),
+    ),
     "energy.delegate": _powerchain(powerchain.Delegate, Field("to", "to", member_or_none)),
     "bank.mint": _bank(bank.Mint, _MEMBER, _EUR),
     "bank.burn": _bank(bank.Burn, _MEMBER, _EUR),

@@ -69,13 +69,24 @@ class Actual(msgspec.Struct, frozen=True, array_like=True, tag="actual"):
     energy_wh: Counter
 
 
+class Reported(msgspec.Struct, frozen=True, array_like=True, tag="reported"):
+    """A unit, or its delegated key, has reported all that was drawn in intervals up to a time."""
+
+    through_ms: Counter
+    """Ledger time: the end of the last of them."""
+
+    unit: AddressField | None = None
+
+
 class Delegate(msgspec.Struct, frozen=True, array_like=True, tag="delegate"):
     """A unit lets another key report what was produced and consumed; or nobody any more."""
 
     to: AddressField | None
 
 
-EnergyCall = Connect | OpenSession | CloseSession | Produced | Consumed | Actual | Delegate
+EnergyCall = (
+    Connect | OpenSession | CloseSession | Produced | Consumed | Actual | Reported | Delegate
+)
 
 decoder: Final[Decoder[EnergyCall]] = Decoder(EnergyCall, "energy call", MAX_CALL_SIZE)  # type: ignore[arg-type] # a union is no type[T] to mypy
 

@@ -17,6 +17,7 @@ from energy.powerchain.calls import (
     EnergyCall,
     OpenSession,
     Produced,
+    Reported,
     decoder,
 )
 from energy.powerchain.gap import energy_for, opening_rate
@@ -34,7 +35,13 @@ from energy.powerchain.records import (
     unit_at,
 )
 from energy.powerchain.reports import apply_actual, apply_consumed, apply_produced
-from energy.powerchain.sessions import MAX_SESSIONS, close, end_due_sessions, open_session_of
+from energy.powerchain.sessions import (
+    MAX_SESSIONS,
+    close,
+    end_due_sessions,
+    open_session_of,
+    return_reported,
+)
 from tangle.accounts import NO_ADDRESS, Token, identity
 from tangle.address import Address
 from tangle.contracts import Changed, Context, Contract
@@ -57,6 +64,8 @@ def apply_energy(rows: RowReader, call: EnergyCall, context: Context) -> Changed
             decided = _open_session(rows, call, context)
         case CloseSession():
             decided = _close_session(rows, call, context)
+        case Reported():
+            decided = _reported(rows, call, context)
         case Delegate():
             decided = _delegate(rows, call, context)
         case _:
@@ -145,6 +154,7 @@ def _new_session(rows: RowReader, amount_uent: int, timestamp_ms: int, number: i
         energy_for(amount_uent, rate_ppm),
         amount_uent,
         rate_ppm,
+        timestamp_ms,
         expires_at_ms,
         expires_at_ms + rules.grace_ms,
         number,
@@ -174,6 +184,28 @@ def _close_session(rows: RowReader, call: CloseSession, context: Context) -> Cha
     draft, ends_ms = Draft(rows), rules.slot_end_ms(context.timestamp_ms)
     event = close(draft, call.unit, member, session, ends_ms, rules.grace_ms)
     return Changed(draft.changes, (event,))
+
+
+def _reported(rows: RowReader, call: Reported, context: Context) -> Changed | Reason:
+    """Return what was set aside for reports that cannot come any more.
+
+    Returns:
+        The changed rows; or `NOT_ALLOWED` (neither a unit nor its delegated key), `OUT_OF_RANGE`
+        (a time to come).
+    """
+    address = Address(context.address if call.unit is None else call.unit)
+    unit = unit_at(rows, address)
+    if unit is None or context.address not in (address, unit.reporter):
+        return Reason.NOT_ALLOWED
+    if call.through_ms > context.timestamp_ms:
+        return Reason.OUT_OF_RANGE
+    draft = Draft(rows)
+    through_ms = max(call.through_ms, unit.reported_ms)
+    events = return_reported(draft, address, through_ms)
+    unit = unit_at(draft, address) or unit
+    put_unit(draft, address, msgspec.structs.replace(unit, reported_ms=through_ms))
+    event = Event("energy.reported", (("unit", address), ("through_ms", through_ms)))
+    return Changed(draft.changes, (event, *events))
 
 
 def _delegate(rows: RowReader, call: Delegate, context: Context) -> Changed | Reason:

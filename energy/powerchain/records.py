@@ -48,6 +48,9 @@ class StorageUnit(msgspec.Struct, frozen=True, array_like=True):
     """Who may report for it beside itself; `NO_ADDRESS` for nobody. It was never asked, and may be
     named by many: so each of its reports says for which unit it is."""
 
+    reported_ms: Counter = 0
+    """Ledger time: of intervals that ended by then all is reported."""
+
 
 class Session(msgspec.Struct, frozen=True, array_like=True):
     """Energy of one unit set aside for one member, and the tokens that pay for it.
@@ -61,6 +64,9 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
 
     rate_ppm: Counter
     """Of the opening; kept."""
+
+    opened_at_ms: Counter
+    """Ledger time from which consumption counts."""
 
     expires_at_ms: Counter
     """Ledger time from which consumption no longer counts."""

@@ -176,8 +176,9 @@ def _admitted(
 
 
 def counts_for(session: Session, timestamp_ms: int, interval_end_ms: int) -> bool:
-    """Return whether a report counts for a session: drawn before it expired, and not too late."""
-    return interval_end_ms < session.expires_at_ms and timestamp_ms < session.returns_at_ms
+    """Return whether a report counts for a session: drawn while it was open, and not too late."""
+    is_within = session.opened_at_ms <= interval_end_ms < session.expires_at_ms
+    return is_within and timestamp_ms < session.returns_at_ms
 
 
 def _interval_end(call: Produced | Consumed, context: Context) -> int:

@@ -101,13 +101,32 @@ def end_session(draft: Draft, unit: Address, member: Address, session: Session, 
 def end_due_sessions(rows: RowReader, _index: int, timestamp_ms: int) -> Changed:
     """Return tokens and energy of the sessions whose time for late reports is over."""
     draft = Draft(rows)
-    events = []
-    for unit_address, member, session in due_sessions(rows, timestamp_ms):
-        unit = unit_at(draft, unit_address)
-        assert unit is not None, f"a session at {unit_address.hex()}, which is no unit"
-        events.append(end_session(draft, unit_address, member, session, "expired"))
-        put_unit(draft, unit_address, with_free(unit, session.energy_wh))
+    events = [_give_back(draft, *due) for due in due_sessions(rows, timestamp_ms)]
     return Changed(draft.changes, tuple(events))
+
+
+def return_reported(draft: Draft, unit: Address, through_ms: int) -> list[Event]:
+    """Return tokens and energy of a unit's sessions for which no report can come any more.
+
+    Args:
+        draft: Of the operation.
+        unit: Which.
+        through_ms: Of intervals that ended by then all is reported.
+    """
+    over = [
+        (member, session)
+        for member, session in sessions_of(draft, unit)
+        if session.expires_at_ms <= through_ms + 1
+    ]
+    return [_give_back(draft, unit, member, session) for member, session in over]
+
+
+def _give_back(draft: Draft, address: Address, member: Address, session: Session) -> Event:
+    unit = unit_at(draft, address)
+    assert unit is not None, f"a session at {address.hex()}, which is no unit"
+    event = end_session(draft, address, member, session, "expired")
+    put_unit(draft, address, with_free(unit, session.energy_wh))
+    return event
 
 
 def lose(

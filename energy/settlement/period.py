@@ -168,7 +168,9 @@ class _Sharing:
     def _open(self, member: Address, end_ms: int) -> tuple[int, ...]:
         """Return for which sessions of a member a slot counts."""
         held = self._terms.sessions.get(member, ())
-        return tuple(at for at, one in enumerate(held) if end_ms < one.expires_at_ms)
+        return tuple(
+            at for at, one in enumerate(held) if one.opened_at_ms <= end_ms < one.expires_at_ms
+        )
 
     def _cap_wh(self, member: Address, end_ms: int) -> int:
         return sum(self._left_wh[member][at] for at in self._open(member, end_ms))

@@ -6,7 +6,7 @@ from typing import Literal, assert_never
 
 import msgspec
 
-from energy.powerchain.calls import Actual, Consumed, EnergyCall, Produced
+from energy.powerchain.calls import Actual, Consumed, EnergyCall, Produced, Reported
 from energy.settlement.regimes import Regime
 from energy.settlement.registers import Series
 from tangle.address import Address, AddressField
@@ -33,6 +33,9 @@ class SessionTerms:
     energy_wh: int
     expires_at_ms: int
     """Ledger time; a slot counts for it that ends before."""
+
+    opened_at_ms: int = 0
+    """And not before this: the slot in which it was opened counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +157,13 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
     stage: Counter
     """Of one unit, all of a stage are applied before the next one is issued."""
 
-    kind: Literal["produced", "consumed", "actual"]
+    kind: Literal["produced", "consumed", "actual", "reported"]
     member: AddressField
     energy_wh: Counter
     interval_end_ms: Counter
     number: Counter | None
     """Its number among the reports of the unit: a repeat cannot count. `None` for what the unit
-    holds: repeated, that says the same."""
+    holds, and for up to when all is reported: repeated, they say the same."""
 
 
 def call_of(report: Report) -> EnergyCall:
@@ -173,5 +176,7 @@ def call_of(report: Report) -> EnergyCall:
             return Consumed(member, wh, report.number, report.interval_end_ms, report.unit)
         case "actual":
             return Actual(wh)
+        case "reported":
+            return Reported(report.interval_end_ms, report.unit)
         case _:
             assert_never(report.kind)

@@ -86,9 +86,12 @@ def reports_of(terms: UnitTerms, slots: Iterable[UnitSlot], number: int) -> list
     reports: list[Report] = []
     for at, one in enumerate(rounds):
         _report(reports, terms.unit, 2 * at, one, number)
+    stage, unit = 2 * len(rounds), terms.unit
     if terms.held_wh is not None:
-        stage, unit = 2 * len(rounds), terms.unit
         reports.append(Report(unit, stage, "actual", unit, terms.held_wh, end_ms, None))
+    held = [one for sessions in terms.sessions.values() for one in sessions]
+    if any(one.expires_at_ms <= end_ms + 1 for one in held):  # it waits for nothing any more
+        reports.append(Report(unit, stage + 1, "reported", unit, 0, end_ms, None))
     return reports
 
 

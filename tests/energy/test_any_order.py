@@ -36,6 +36,7 @@ from energy.powerchain.calls import (
     EnergyCall,
     OpenSession,
     Produced,
+    Reported,
 )
 from energy.powerchain.gap import Gap
 from energy.powerchain.records import gap_of, sessions_at, sessions_of, storage_units
@@ -149,6 +150,12 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(by=ISSUERS, energy_wh=ENERGY_WH)
     def actual(self, by: str, energy_wh: int) -> None:
         self.act(by, Actual(energy_wh))
+
+    @rule(by=st.sampled_from(("U1", "U2", "B")), ago_ms=st.integers(-1, 3 * HOUR_MS))
+    def reported(self, by: str, ago_ms: int) -> None:
+        gap = gap_of(self.town.rows)
+        self.act(by, Reported(self.town.now_ms - ago_ms))
+        assert gap_of(self.town.rows) == gap
 
     @rule(by=ISSUERS, unit=UNITS, amount=AMOUNTS)
     def open_session(self, by: str, unit: Address, amount: int) -> None:

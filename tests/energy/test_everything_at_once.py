@@ -299,6 +299,7 @@ CALLS: Final[tuple[tuple[Make, tuple[SigningKey, ...]], ...]] = (
     ]
     * 3,
     (_energy(lambda t: powerchain.Actual(t.amount())), UNITS),
+    (_energy(lambda t: powerchain.Reported(t.moment(), t.named_unit())), UNITS),
     (
         _energy(lambda t: powerchain.Delegate(None if t.chance.random() < 0.3 else t.address())),
         UNITS,

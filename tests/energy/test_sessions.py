@@ -13,6 +13,7 @@ from energy.powerchain.calls import (
     EnergyCall,
     OpenSession,
     Produced,
+    Reported,
 )
 from energy.powerchain.records import Session, put_unit, sessions_at, unit_at
 from energy.powerchain.sessions import MAX_SESSIONS, end_session, with_free
@@ -79,6 +80,10 @@ def full(by: str = "B") -> Town:
         ("U1", Consumed(B, 1, report=0), Reason.DUPLICATE_REPORT),
         ("U1", Consumed(B, 1, report=1 + WINDOW), Reason.OUT_OF_RANGE),
         ("U1", Consumed(B, 1, interval_end_ms=2**62), Reason.OUT_OF_RANGE),
+        ("U1", Reported(2**62), Reason.OUT_OF_RANGE),
+        ("B", Reported(0), Reason.NOT_ALLOWED),
+        ("U1", Reported(0, B), Reason.NOT_ALLOWED),
+        ("B", Reported(0, U1), Reason.NOT_ALLOWED),
         ("B", Delegate(R1), Reason.NOT_ALLOWED),
         ("U1", Delegate(U1), Reason.SELF),
         ("U1", Delegate(Address(bytes(32))), Reason.NOT_ALLOWED),
@@ -213,6 +218,44 @@ def test_a_session_that_is_closed_never_returns_later_than_it_would_have() -> No
     assert closed.returns_at_ms == opened.returns_at_ms
 
 
+def test_a_session_does_not_pay_for_what_was_drawn_before_it_was_opened() -> None:
+    town = full()
+    before_ms = quarter(town)
+    town.wait(QUARTER_MS)
+    opened_ms = town.now_ms
+    town.all("B", OpenSession(U1, 3 * ENT))
+
+    town.all("U1", Consumed(B, 1_000, interval_end_ms=before_ms))
+    town.expect({"B.session.U1": "3 ENT", "gap": "1 ENT"})
+    town.all("U1", Consumed(B, 1_000, interval_end_ms=opened_ms))
+
+    town.expect({"B.session.U1": "2 ENT"})
+
+
+def test_what_waits_returns_once_the_unit_has_reported_all_of_its_time() -> None:
+    town = full()
+    began_ms = quarter(town)
+    town.all("B", OpenSession(U1, 2 * ENT))
+    town.all("C", OpenSession(U1, ENT))
+    town.wait(QUARTER_MS)
+    town.all("B", CloseSession(U1), OpenSession(U1, 3 * ENT))
+    ends_ms = began_ms + 2 * QUARTER_MS
+    town.wait(QUARTER_MS)
+    town.all("U1", Consumed(B, 500, interval_end_ms=ends_ms), Reported(ends_ms - 1))
+    town.expect({"B.session.U1": "4.5 ENT"})
+
+    town.all("U1", Reported(ends_ms))
+
+    town.expect({"B.session.U1": "3 ENT", "B.ent": "4.5 ENT", "C.session.U1": "1 ENT"})
+    (ended,) = named(town, "energy.session_ended")
+    assert (ended["why"], ended["returned_uent"]) == ("expired", 1_500_000)
+    assert len(list(town.rows.scan(b"energy/expiry/"))) == 2
+    town.all("U1", Reported(1))
+    unit = unit_at(town.rows, U1)
+    assert unit is not None
+    assert (unit.reported_ms, unit.free_wh) == (ends_ms, 5_500)
+
+
 def test_so_many_sessions_wait_and_no_more() -> None:
     town = full()
     for _ in range(MAX_SESSIONS):
@@ -290,12 +333,11 @@ def test_a_new_session_is_opened_beside_one_that_waits_and_each_pays_for_its_own
 
 def test_a_sum_goes_to_the_session_opened_first_and_what_it_lacks_to_the_next() -> None:
     town = full()
-    in_time_ms = town.now_ms + HOUR_MS
-    town.all("B", OpenSession(U1, 3 * ENT))
-    town.wait(2 * HOUR_MS)
-    town.all("B", OpenSession(U1, 4 * ENT))
+    slot_end_ms = quarter(town) + QUARTER_MS
+    town.all("B", OpenSession(U1, 3 * ENT), CloseSession(U1), OpenSession(U1, 4 * ENT))
+    town.wait(HOUR_MS)
 
-    town.all("U1", Consumed(B, 4_000, interval_end_ms=in_time_ms))
+    town.all("U1", Consumed(B, 4_000, interval_end_ms=slot_end_ms))
 
     assert [one["energy_wh"] for one in named(town, "energy.drawn")] == [3_000, 1_000]
     assert [one.energy_wh for one in sessions_at(town.rows, U1, B)] == [3_000]
