@@ -78,19 +78,25 @@ def apply_vault(rows: RowReader, call: VaultCall, context: Context) -> Changed |
         case Complain():
             return _complain(rows, call)
         case Acknowledge() | Open() | Retire():
-            held = vault(rows, call.vault)
-            if held is None:
-                return Reason.NO_SUCH_OBJECT
-            if held.state in _NOT_ALIVE:
-                return Reason.NOT_ACTIVE
-            if isinstance(call, Acknowledge):
-                return _acknowledge(call, held, context)
-            if held.owner != context.address:
-                return Reason.NOT_ALLOWED
-            if isinstance(call, Open):
-                return _open(call, held)
-            retired = msgspec.structs.replace(held, state="retired", pending=None)
-            return _changed(call.vault, retired, "vault_retired")
+            return _of_living(rows, call, context)
+
+
+def _of_living(
+    rows: RowReader, call: Acknowledge | Open | Retire, context: Context
+) -> Changed | Reason:
+    """Change a vault that is there; or `NO_SUCH_OBJECT`, `NOT_ACTIVE`, `NOT_ALLOWED`."""
+    held = vault(rows, call.vault)
+    if held is None or held.state in _NOT_ALIVE:
+        return Reason.NO_SUCH_OBJECT if held is None else Reason.NOT_ACTIVE
+    if isinstance(call, Acknowledge):
+        return _acknowledge(call, held, context)
+    if held.owner != context.address:
+        return Reason.NOT_ALLOWED
+    if isinstance(call, Open):
+        return _open(call, held)
+    return _changed(
+        call.vault, msgspec.structs.replace(held, state="retired", pending=None), "vault_retired"
+    )
 
 
 def _deal(rows: RowReader, call: Deal, context: Context) -> Changed | Reason:
