@@ -12,10 +12,11 @@ from access.requests.records import (
     grant_id,
     grant_key,
 )
+from access.threshold.feldman import MAX_THRESHOLD
 from access.vaults.vault import vault
 from tangle.address import AddressField
 from tangle.codec import encode
-from tangle.cohorts import MAX_NODES, node_index
+from tangle.cohorts import node_index
 from tangle.contracts import Changed, Context
 from tangle.outcomes import Event, Reason
 from tangle.rows import RowReader
@@ -31,7 +32,7 @@ class RegisterGrant(msgspec.Struct, frozen=True, array_like=True, tag="grant"):
     salt_hash: HashField
     commitment: HashField
     vault: HashField
-    k: Annotated[int, msgspec.Meta(ge=1, le=MAX_NODES)]
+    k: Annotated[int, msgspec.Meta(ge=1, le=MAX_THRESHOLD)]
     not_after_ms: Counter
     revoker: AddressField
     parent: HashField | None

@@ -5,6 +5,7 @@ from typing import Annotated, Final
 import msgspec
 
 from access.identity.idot import KemKeyField
+from access.threshold.feldman import MAX_THRESHOLD
 from access.vaults.vault import Index
 from tangle.address import Address, AddressField
 from tangle.codec import Decoder, encode
@@ -48,7 +49,7 @@ class Grant(msgspec.Struct, frozen=True, array_like=True):
     """Who registered it: the owner, or who passes a grant on."""
 
     vault: HashField
-    k: Annotated[int, msgspec.Meta(ge=1, le=MAX_NODES)]
+    k: Annotated[int, msgspec.Meta(ge=1, le=MAX_THRESHOLD)]
     """Receipts that an activation needs: at least the vault's threshold."""
 
     not_after_ms: Counter

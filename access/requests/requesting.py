@@ -20,11 +20,12 @@ from access.requests.records import (
     uses_key,
 )
 from access.streams.stream import chunk
+from access.threshold.feldman import MAX_THRESHOLD
 from access.vaults.vault import Vault, vault
 from tangle.accounts import identity, network_hash
 from tangle.address import Address, AddressField
 from tangle.codec import encode
-from tangle.cohorts import MAX_NODES, cohort
+from tangle.cohorts import cohort
 from tangle.contracts import Changed, Context
 from tangle.hashing import digest, domain
 from tangle.keys import SignatureField, is_signed
@@ -71,7 +72,9 @@ class Activate(msgspec.Struct, frozen=True, array_like=True, tag="activate"):
     """Show that k nodes allowed a request. By anybody: the receipts decide."""
 
     request: HashField
-    receipts: Annotated[tuple[SignedReceipt, ...], msgspec.Meta(min_length=1, max_length=MAX_NODES)]
+    receipts: Annotated[
+        tuple[SignedReceipt, ...], msgspec.Meta(min_length=1, max_length=MAX_THRESHOLD)
+    ]
 
 
 class Served(msgspec.Struct, frozen=True, array_like=True, tag="served"):

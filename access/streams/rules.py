@@ -143,7 +143,7 @@ def _add_chunk(rows: RowReader, call: AddChunk, context: Context) -> Changed | R
 
     `NO_SUCH_OBJECT` (no such stream), `WRONG_VAULT` (a vault or generation that is not the
     stream's), `NOT_ALLOWED` (the device has another owner now, or no keys), `OUT_OF_RANGE` (times),
-    `BAD_PROOF`, `EXISTS` (it is there, or was erased).
+    `EXISTS` (it is there, or was erased), `BAD_PROOF`.
     """
     body = call.body
     held = stream(rows, body.stream)
@@ -156,11 +156,10 @@ def _add_chunk(rows: RowReader, call: AddChunk, context: Context) -> Changed | R
         return Reason.NOT_ALLOWED
     if not 0 < body.to_ms - body.from_ms <= held.chunk_ms:
         return Reason.OUT_OF_RANGE
-    if not is_signed(signer, chunk_message(network_hash(rows), body), call.signature):
-        return Reason.BAD_PROOF
     key = chunk_key(body.stream, body.number)
-    if rows.get(key) is not None:
-        return Reason.EXISTS
+    is_there = rows.get(key) is not None
+    if not is_signed(signer, chunk_message(network_hash(rows), body), call.signature) or is_there:
+        return Reason.EXISTS if is_there else Reason.BAD_PROOF
     return Changed({key: encode(_row(body, call.signature, signer))}, (_added(body),))
 
 
