@@ -14,6 +14,10 @@ COHORT_PREFIX: Final = b"cohort/"
 MAX_NODES: Final = 64
 """Of one cohort: every vault lists them, and each holds a share."""
 
+MAX_STALE_MS: Final = 86_400_000
+MAX_SKEW_MS: Final = 600_000
+"""Clocks that differ by more are wrong, and a time of day is tried minute by minute."""
+
 _MAX_ROW_SIZE: Final = 4_096
 
 QuorumRule = Annotated[str, msgspec.Meta(pattern=r"^(majority|bft)\Z")]
