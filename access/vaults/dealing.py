@@ -10,7 +10,7 @@ from access.threshold import feldman
 from access.threshold.feldman import Polynomial
 from access.threshold.scalars import ScalarField
 from access.vaults.vault import Index, Sharing
-from tangle.address import Address, AddressField
+from tangle.address import AddressField
 from tangle.codec import Decoder, encode
 from tangle.errors import InvalidError
 from tangle.hashing import domain
@@ -147,8 +147,3 @@ def is_justified(delivery: ShareDelivery, expected: Expected) -> bool:
         return isinstance(receive_share(delivery, expected), Complaint)
     except InvalidError:
         return False
-
-
-def node_of(vault_nodes: tuple[bytes, ...], index: int) -> Address:
-    """Return which node holds the share at `index`."""
-    return Address(vault_nodes[index - 1])
