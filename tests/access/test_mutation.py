@@ -4,12 +4,13 @@ import pytest
 
 from access.codes import Code
 from access.matching import matcher
-from tests.access import test_attacks_matcher
+from tests.access import test_attacks_grants, test_attacks_requests
 from tests.access.world import new_world
 
 ATTACKS = [
     (name, attack)
-    for name, attack in sorted(vars(test_attacks_matcher).items())
+    for module in (test_attacks_grants, test_attacks_requests)
+    for name, attack in sorted(vars(module).items())
     if name.startswith("test_attack_")
 ]
 
