@@ -37,7 +37,10 @@ class Remember:
 
     receipt: SignedReceipt
     replay_key: bytes | None
-    """Of what is answered once; `None` for what could not be read, or was answered before."""
+    """Of what is answered once; `None` for a denial. Part of `Vantage.answered` from now on."""
+
+    until_ms: int
+    """When the key may be forgotten: then the grant is over, and denied for that."""
 
     is_offline_release: bool
 
@@ -136,9 +139,16 @@ class CertificationNode:
         is_offline = allowed.is_offline
         receipt = self._receipt(case.at, _said_of(case, Code.ALLOW, root, is_offline=is_offline))
         return [
-            Remember(receipt, case.replay_key, is_offline),
+            Remember(receipt, case.replay_key, self._end_ms(case), is_offline),
             SealAndSend(case.request.kem_key, case.ask.request, Answer(receipt, partials)),
         ]
+
+    @staticmethod
+    def _end_ms(case: Case) -> int:
+        """Return from when on check f denies, by the slowest clock that a node may have."""
+        assert case.grant is not None, "an allowed case has its grant on the ledger"
+        end_ms = min(case.grant.not_after_ms, case.dact.context.not_after_ms)
+        return end_ms + case.skew_ms
 
     def _deny(self, denied: Denied, at: Vantage) -> list[Effect]:
         case, nothing = denied.case, merkle_root([])
@@ -147,7 +157,7 @@ class CertificationNode:
         else:
             said = _said_of(case, denied.code, nothing)
         receipt = self._receipt(at, said)
-        remember = Remember(receipt, None, is_offline_release=False)
+        remember = Remember(receipt, None, 0, is_offline_release=False)
         if case is None or case.request is None:
             return [remember, SendOpen(receipt)]
         answer = Answer(receipt, ())

@@ -5,7 +5,7 @@ from itertools import pairwise
 from access.codes import Code
 from access.identity.idot import signing_key
 from access.matching.case import Case
-from access.requests.records import grant, grant_id, salt_hash
+from access.requests.records import Grant, grant, grant_id, salt_hash
 from access.tokens.dact import (
     Dact,
     ShownGrant,
@@ -33,7 +33,8 @@ def check_signatures(case: Case) -> Code | None:
             return Code.DENY_SIG
     if not _is_owners(case, root):
         return Code.DENY_OWNER
-    is_whole = root.parent is None and all(_is_passed_on(case, *pair) for pair in pairwise(chain))
+    is_whole = root.parent is None and _is_entered(case.grant, chain[0])
+    is_whole = is_whole and all(_is_passed_on(case, *pair) for pair in pairwise(chain))
     return None if is_whole else Code.DENY_DELEGATION
 
 
@@ -56,6 +57,15 @@ def _is_owners(case: Case, root: Dact) -> bool:
     return held.owner == root.owner and case.grant.vault == root.resource.vault
 
 
+def _is_entered(held: Grant | None, shown: ShownGrant) -> bool:
+    """Return whether the ledger has a grant under the parent that its document names.
+
+    The ledger takes a grant without parent from the vault's owner alone: what the owner signed and
+    did not enter, nobody else enters for it as if it were passed on.
+    """
+    return held is not None and held.parent == shown.signed.dact.parent
+
+
 def _is_passed_on(case: Case, child: ShownGrant, parent: ShownGrant) -> bool:
     """Return whether a parent is registered and alive, and its child no wider."""
     identifier = child.signed.dact.parent
@@ -66,4 +76,5 @@ def _is_passed_on(case: Case, child: ShownGrant, parent: ShownGrant) -> bool:
         grant_id(held.registrar, salt_hash(parent.salt)) == identifier
         and commitment(parent.signed, parent.salt) == held.commitment
     )
+    is_registered = is_registered and _is_entered(held, parent)
     return is_registered and not widened(child.signed.dact, parent.signed.dact)

@@ -135,8 +135,8 @@ class Dact(msgspec.Struct, frozen=True, array_like=True):
     context: AccessContext
     threshold: Threshold
     limits: Limits
-    min_addresses: Annotated[int, msgspec.Meta(ge=2, le=8)]
-    """Distinct hash addresses that a service node must be shown."""
+    min_addresses: Literal[2]
+    """Distinct hash addresses that a service node must be shown: a chunk has two."""
 
     offline_grace_ms: Counter
     """By how much a node's view may be older than its cohort allows; 0 for not at all."""

@@ -102,7 +102,6 @@ _RESPECTS: Final[dict[str, Narrowing]] = {
     "purpose": _purpose,
     "threshold": _threshold,
     "limits": _limits,
-    "min_addresses": lambda child, parent: child.min_addresses >= parent.min_addresses,
     "offline_grace": lambda child, parent: child.offline_grace_ms <= parent.offline_grace_ms,
     "depth": lambda child, parent: child.depth < parent.depth,
     "obligations": _obligations,

@@ -229,7 +229,6 @@ def test_attack_d10_a_child_wider_than_its_parent_is_refused_whatever_is_wider()
         depth=2,
         context=context_of(world, daily=daily, place=place, session=bytes(32)),
         offline_grace_ms=5,
-        min_addresses=3,
     )
     one, other = parent.resource, parent.context
     change = msgspec.structs.replace
@@ -250,7 +249,6 @@ def test_attack_d10_a_child_wider_than_its_parent_is_refused_whatever_is_wider()
         {"limits": change(parent.limits, max_uses=11)},
         {"limits": change(parent.limits, max_chunks=101)},
         {"limits": change(parent.limits, per_hour=6)},
-        {"min_addresses": 2},
         {"offline_grace_ms": 6},
         {"depth": 2},
         {"obligations": change(parent.obligations, onward_sharing=1)},
@@ -276,6 +274,36 @@ def test_attack_d10_a_grant_that_allows_no_passing_on_is_not_passed_on() -> None
     for parent in (without_action, without_depth):
         grants = delegated(world, parent=parent, depth=0)
         assert asked_by_neighbour(world, *grants) is Code.DENY_DELEGATION
+
+
+def test_attack_d10_nobody_enters_for_the_owner_what_it_signed_and_did_not_enter() -> None:
+    world = new_world()
+    other = world.granted()
+    signed = world.signed(world.dact())
+
+    # the ledger takes it as passed on from another grant: it cannot see the document
+    smuggled = world.registered(signed, SUBJECT, parent=world.id_of(other))
+    made, call = world.drafted(smuggled, grant=world.id_of(smuggled, SUBJECT))
+    world.must(world.do(call))
+
+    assert world.code(world.ask(made)) is Code.DENY_DELEGATION
+
+
+def test_attack_d10_a_parent_that_was_smuggled_in_is_none() -> None:
+    world = new_world()
+    other = world.granted()
+    dact = world.dact(actions=("delegate", "read"), depth=2)
+    smuggled = world.registered(world.signed(dact), SUBJECT, parent=world.id_of(other))
+    below = msgspec.structs.replace(
+        dact,
+        subject=address(NEIGHBOUR),
+        actions=("read",),
+        parent=world.id_of(smuggled, SUBJECT),
+        depth=1,
+    )
+    child = world.registered(world.signed(below, grantor=SUBJECT, subject=NEIGHBOUR), SUBJECT)
+
+    assert asked_by_neighbour(world, child, smuggled) is Code.DENY_DELEGATION
 
 
 def test_attack_d10_the_child_of_a_revoked_grant_is_refused() -> None:

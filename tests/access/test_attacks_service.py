@@ -55,7 +55,9 @@ from tests.access.world import (
     NEIGHBOUR,
     NODE_KEYS,
     NODES,
+    NOW_MS,
     OWNER,
+    SKEW_MS,
     SLOT_MS,
     STATION,
     STRANGER,
@@ -292,6 +294,9 @@ def test_attack_u1_a_nodes_receipt_says_what_it_did() -> None:
     assert is_signed(NODE_KEYS[0].public, receipt_message(receipt), remember.receipt.signature)
     assert (receipt.code, receipt.request, receipt.ledger_index) == (Code.ALLOW, made.request, 1)
     assert remember.replay_key is not None
+    assert remember.until_ms == NOW_MS + DAY_MS + SKEW_MS
+    world.now_ms = remember.until_ms - 2 * SKEW_MS
+    assert world.code(world.ask(made)) is Code.DENY_EXPIRED
     assert decode_receipt(encode(remember.receipt)) == remember.receipt
     assert decode_answer(encode(send.answer)) == send.answer
 

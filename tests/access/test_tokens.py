@@ -156,7 +156,6 @@ def _dacts(draw: st.DrawFn) -> Dact:
         ),
         threshold=Threshold("home", 1, draw(st.integers(1, 5)), 5),
         limits=Limits(*(draw(st.integers(0, 3)) for _ in range(3))),
-        min_addresses=draw(st.integers(2, 4)),
         offline_grace_ms=draw(st.integers(0, 2)),
         depth=draw(st.integers(0, 3)),
     )
@@ -230,6 +229,7 @@ CONTEXT: Final = [0, 1, "UTC", [], ["any", []], "charging", None]
         pytest.param({"actions": []}, id="no action"),
         pytest.param({"actions": ["write"]}, id="unknown action"),
         pytest.param({"min_addresses": 1}, id="one address"),
+        pytest.param({"min_addresses": 3}, id="more addresses than a chunk has"),
         pytest.param({"depth": 4}, id="too deep"),
         pytest.param({"issued_at_ms": 1.5}, id="a float"),
         pytest.param({"issued_at_ms": 2**64 - 1}, id="a huge integer"),
