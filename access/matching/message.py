@@ -61,16 +61,6 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
     partials: Annotated[tuple[NumberedPartial, ...], msgspec.Meta(max_length=MAX_CHUNKS)]
 
 
-class BoxName(msgspec.Struct, frozen=True, array_like=True):
-    """The `info` under which a message is sealed: it opens as nothing else."""
-
-    kind: str
-    """`dact-req` or `dact-ans`."""
-
-    node: AddressField
-    request: HashField
-
-
 _asks: Final = Decoder(SignedAsk, "ask", MAX_ASK_SIZE)
 _answers: Final = Decoder(Answer, "answer", MAX_ANSWER_SIZE)
 

@@ -10,7 +10,6 @@ from access.threshold import feldman
 from access.threshold.feldman import Polynomial
 from access.threshold.scalars import ScalarField
 from access.vaults.vault import Index, Sharing
-from tangle.address import AddressField
 from tangle.codec import Decoder, encode
 from tangle.errors import InvalidError
 from tangle.hashing import domain
@@ -42,15 +41,6 @@ class ShareDelivery(msgspec.Struct, frozen=True, array_like=True):
     statement: ShareStatement
     signature: SignatureField
     """The dealer's."""
-
-
-class DeliveryName(msgspec.Struct, frozen=True, array_like=True):
-    """The `info` under which a delivery is sealed: it opens as nothing else."""
-
-    vault: HashField
-    index: Index
-    number: Counter
-    node: AddressField
 
 
 @dataclass(frozen=True, slots=True)

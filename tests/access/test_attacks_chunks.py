@@ -165,6 +165,23 @@ def test_attack_t10_a_node_without_the_present_share_denies_and_an_erased_one_to
     assert world.nodes[0].held() == {}
 
 
+def test_attack_t10_a_node_that_kept_an_old_share_denies() -> None:
+    world = new_world()
+    old = world.nodes[0]._shares[world.vault]
+    world.deal(
+        feldman.refreshed_polynomial(
+            world.polynomial, world.rng.randbytes(feldman.entropy_size(K))
+        ),
+        2,
+    )
+    world.nodes[0].hold(world.vault, old)
+    made = world.request(world.granted())
+
+    codes = [world.answer(world.ask(made, node), node).receipt.receipt.code for node in (1, 2)]
+
+    assert codes == [Code.DENY_THRESHOLD, Code.ALLOW]
+
+
 def test_a_deal_keeps_to_its_rules() -> None:
     world = new_world()
     commitments = feldman.commit(world.polynomial)

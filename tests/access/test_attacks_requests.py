@@ -9,6 +9,7 @@ import msgspec
 
 from access.codes import Code
 from access.requests.granting import AcknowledgeRevocation, RegisterGrant, revocation_status
+from access.requests.receipt import SignedReceipt, receipt_message
 from access.requests.records import grant, salt_hash
 from access.requests.requesting import Activate
 from access.streams.stream import chunk, chunk_key
@@ -402,6 +403,27 @@ def test_an_activation_counts_each_node_of_the_cohort_once() -> None:
         assert world.do(call) is Reason.BELOW_THRESHOLD
     world.must(world.activate(made, answers))
     assert world.activate(made, answers) is Reason.EXISTS
+
+
+def test_a_receipt_for_another_request_or_under_another_grant_activates_nothing() -> None:
+    world = new_world()
+    shown = world.granted()
+    made, other = world.request(shown), world.request(shown)
+    answers = world.answers(made)
+    receipts = [one.receipt for one in answers[:2]]
+    false_node = NODE_KEYS[2]
+    # signed by the node itself: a false one, or one that another request was shown to
+    elsewhere = world.answer(world.ask(other, 3), 3).receipt
+    policy = msgspec.structs.replace(answers[2].receipt.receipt, policy=bytes(32))
+    network = msgspec.structs.replace(answers[2].receipt.receipt, genesis_hash=bytes(32))
+
+    for bad in (
+        elsewhere,
+        SignedReceipt(policy, false_node.sign(receipt_message(policy))),
+        SignedReceipt(network, false_node.sign(receipt_message(network))),
+    ):
+        call = Activate(made.request, (*receipts, bad))
+        assert world.do(call) is Reason.BELOW_THRESHOLD
 
 
 def test_a_denial_activates_nothing() -> None:
