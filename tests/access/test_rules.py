@@ -5,6 +5,8 @@ import pytest
 
 from access.codes import Code
 from access.contract import CONTRACT, access_operation, decoder
+from access.identity.claiming import bind_call
+from access.identity.life_cycle import BindStatement, bind_message
 from access.requests.granting import (
     MAX_GRANT_MS,
     AcknowledgeRevocation,
@@ -14,6 +16,8 @@ from access.requests.granting import (
 )
 from access.requests.records import grant, salt_hash
 from access.rows import decode_access_row
+from access.streams.rules import OpenStream
+from access.streams.stream import stream
 from access.threshold import feldman
 from access.vaults.dealing import HeldShare, ShareDelivery, ShareStatement, share_message
 from access.vaults.rules import Complain, Deal
@@ -26,9 +30,13 @@ from tests.access.test_attacks_approvers import opened, vote
 from tests.access.world import (
     COHORT,
     DAY_MS,
+    GENESIS_HASH,
+    METER,
+    NEIGHBOUR,
     NODE_KEYS,
     NOW_MS,
     OWNER,
+    SLOT_MS,
     STRANGER,
     SUBJECT,
     K,
@@ -218,3 +226,23 @@ def test_a_request_names_its_chunks_in_order_and_not_too_many(chunks: tuple[int,
 
     with pytest.raises(MalformedBytesError):
         decoder.decode(encode(whole))
+
+
+def test_a_device_that_changed_hands_seals_nothing_for_the_owner_before() -> None:
+    world = new_world(chunks=1)
+    label, sealed = world.label(0), world.sealed[0]
+    said = BindStatement(GENESIS_HASH, address(METER), address(NEIGHBOUR), 1)
+    proof = METER.sign(bind_message(said))
+    world.must(world.device(bind_call(said, NEIGHBOUR, proof, OWNER)))
+    later = msgspec.structs.replace(label, number=1)
+
+    assert world.do(world.chunk_call(later, sealed)) is Reason.NOT_ALLOWED
+    mine = world.deal(
+        feldman.new_polynomial(K, world.rng.randbytes(feldman.entropy_size(K))), 1, NEIGHBOUR
+    )
+    world.must(world.do(OpenStream(address(METER), "15min", SLOT_MS, mine, DAY_MS), NEIGHBOUR))
+
+    held = stream(world.rows, world.stream)
+    assert held is not None
+    assert (held.owner, held.vault, held.previous_vault) == (address(NEIGHBOUR), mine, None)
+    assert world.do(world.chunk_call(later, sealed)) is Reason.WRONG_VAULT
