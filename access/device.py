@@ -1,4 +1,4 @@
-"""The `device` contract: who may issue in a registered network.
+"""The `device` contract: who may issue in a registered network, and with which keys things act.
 
 New keys enter by a sponsor (an edge node or a voter) that is registered already, with a proof
 that the new key exists and agrees: nobody can register a key they do not hold.
@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from access.identity.life_cycle import LifeCycleCall, apply_life_cycle
 from tangle.accounts import NO_ADDRESS, Identity, identity, identity_key, network_hash
 from tangle.address import Address, AddressField, address_of
 from tangle.codec import Decoder, encode
@@ -52,7 +53,9 @@ class Register(msgspec.Struct, frozen=True, array_like=True, tag="register"):
     """The new key's signature over its claim: proof of possession."""
 
 
-_decoder: Final = Decoder(Register, "device call", MAX_CALL_SIZE)
+DeviceCall = Register | LifeCycleCall
+
+_decoder: Final[Decoder[DeviceCall]] = Decoder(DeviceCall, "device call", MAX_CALL_SIZE)  # type: ignore[arg-type] # a union is no type[T] to mypy
 
 
 def claim_message(claim: Claim) -> bytes:
@@ -67,12 +70,19 @@ def claim_registration(claim: Claim, key: SigningKey) -> Register:
     return Register(claim.key, claim.role, claim.owner, claim.edge, proof)
 
 
-def register_operation(call: Register) -> Operation:
+def register_operation(call: DeviceCall) -> Operation:
     """Return the payload that calls this contract."""
     return Operation(NAME, encode(call))
 
 
-def apply_device(rows: RowReader, call: Register, context: Context) -> Changed | Reason:
+def apply_device(rows: RowReader, call: DeviceCall, context: Context) -> Changed | Reason:
+    """Decide one call."""
+    if isinstance(call, Register):
+        return _register(rows, call, context)
+    return apply_life_cycle(rows, call, context)
+
+
+def _register(rows: RowReader, call: Register, context: Context) -> Changed | Reason:
     """Enter a key into the register.
 
     Returns:

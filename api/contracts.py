@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from access.contract import CONTRACT as ACCESS
 from access.device import CONTRACT as DEVICE
 from energy.bank import CONTRACT as BANK
 from energy.bills.contract import CONTRACT as BILL
@@ -12,5 +13,7 @@ from energy.powerchain.contract import CONTRACT as ENERGY
 from energy.transfer import CONTRACT as TRANSFER
 from tangle.contracts import Contracts, by_name
 
-CONTRACTS: Final[Contracts] = by_name(TRANSFER, DEVICE, ENERGY, BANK, MARKET, CTT, BILL, GOVERNANCE)
+CONTRACTS: Final[Contracts] = by_name(
+    TRANSFER, DEVICE, ACCESS, ENERGY, BANK, MARKET, CTT, BILL, GOVERNANCE
+)
 """What this version of the protocol runs."""

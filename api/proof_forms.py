@@ -2,6 +2,7 @@
 
 from typing import Any, assert_never
 
+from access.rows import decode_access_row
 from api.plain import plain, plain_call
 from api.row_keys import row_key_text
 from devices.reading_proof import ProvenReading
@@ -111,7 +112,9 @@ def _row(proven: ProvenRow) -> dict[str, Any]:
 
 def _row_fields(key: bytes, value: bytes) -> dict[str, Any] | None:
     try:
-        row = decode_row(key, value) or decode_energy_row(key, value)
+        row = (
+            decode_row(key, value) or decode_energy_row(key, value) or decode_access_row(key, value)
+        )
     except MalformedBytesError:  # of a version that writes this row otherwise
         return None
     return None if row is None else plain_call(row)

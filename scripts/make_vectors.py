@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from scripts.access_vectors import access_vectors
 from scripts.proof_vectors import proof_vectors
 from tangle import ranges, sequences
 from tangle.address import address_of, encode_address
@@ -65,6 +66,7 @@ def main() -> None:
 def all_vectors() -> dict[str, Vectors]:
     """Return the content of every file by its name without extension."""
     return {
+        "access": access_vectors(),
         "addresses": address_vectors(),
         "genesis": genesis_vectors(),
         "proofs": proof_vectors(_genesis(), key_of),

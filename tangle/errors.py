@@ -30,6 +30,7 @@
     │   │   ├── BannedSenderError
     │   │   └── ReplayedFrameError
     │   ├── RecoveryRefusedError         answers that make no lock for a coordinator
+    │   ├── GroupError                   bytes that are no point or scalar of the group
     │   ├── InvalidSnapshotError         a snapshot that is damaged, forged or of another network
     │   ├── BackupRefusedError           a backup that would take something away
     │   └── InvalidProofError            a proof that does not prove
@@ -178,6 +179,10 @@ class BackupRefusedError(InvalidError):
 
 class InvalidProofError(InvalidError):
     """A proof that does not lead to the root it is held against."""
+
+
+class GroupError(InvalidError):
+    """Bytes that are no point or scalar which the group of the threshold scheme has a use for."""
 
 
 class InvalidSnapshotError(InvalidError):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
+from access.contract import CONTRACT as ACCESS
 from access.device import CONTRACT as DEVICE
 from energy.bank import CONTRACT as BANK
 from energy.bills.contract import CONTRACT as BILL
@@ -37,7 +38,7 @@ from tangle.transaction import (
 from tangle.verification import Verified, parse
 from tangle.work import find_nonce, required_bits
 
-CONTRACTS: Final = by_name(TRANSFER, DEVICE, ENERGY, BANK, MARKET, CTT, BILL, GOVERNANCE)
+CONTRACTS: Final = by_name(TRANSFER, DEVICE, ACCESS, ENERGY, BANK, MARKET, CTT, BILL, GOVERNANCE)
 NO_WORK: Final = Parameters(work_per_byte=0)
 COINS_UEUR: Final = 1_000_000
 NOTE: Final = Data("test", b"")

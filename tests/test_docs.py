@@ -14,7 +14,10 @@ import msgspec
 import pytest
 import typer
 
-from access.device import Register
+from access.codes import Code
+from access.contract import AccessCall
+from access.device import DeviceCall
+from access.matching.matcher import CHECKS
 from api import main
 from api.exit_codes import ExitCode
 from api.failures import CommandError, FailureCode
@@ -222,7 +225,7 @@ def test_states_reasons_and_tags_are_those_of_the_code() -> None:
     assert {str(reason) for reason in Reason} == {name for name in rows if name.isupper()} - {
         name for name, _, _ in _LIMIT.findall(text)
     }
-    calls = (Transfer, Register, Vote, Act, MarketCall, CttCall, BillCall)
+    calls = (Transfer, DeviceCall, AccessCall, Vote, Act, MarketCall, CttCall, BillCall)
     for union in (Payload, Witness, Body, *calls):
         assert tags(union) <= rows
 
@@ -274,6 +277,20 @@ def test_every_vector_file_is_named() -> None:
     unnamed = [file.name for file in VECTORS.glob("*.json") if f"/{file.name})" not in text]
 
     assert unnamed == []
+
+
+# What the page on access lists.
+
+
+def test_every_answer_and_every_check_is_listed_and_no_other() -> None:
+    text = page("docs/access.md")
+    checks = re.findall(r"^\| ([a-z]) \| .* \| (.*) \|$", text, re.MULTILINE)
+
+    assert set(first_column(section(text, "## Answers"))) == {str(one) for one in Code}
+    assert [letter for letter, _ in checks] == list(CHECKS)
+    named = {code for _, codes in checks for code in re.findall(r"`(\w+)`", codes)}
+    said = re.findall(r"^\| `(DENY_\w+)` \| node", section(text, "## Answers"), re.MULTILINE)
+    assert named == set(said)
 
 
 # What the operations page lists.

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from api.commands.bench_access import access_figures
 from api.contracts import CONTRACTS
 from api.terminal.options import add_command, typer_app
 from api.terminal.talk import put_json
@@ -107,6 +108,27 @@ def bills(*, rounds: Rounds = 3, members: Members = 1_000) -> None:
             "machine": _machine(),
         }
     )
+
+
+def access(*, rounds: Rounds = 15) -> None:
+    """Measure the threshold scheme, in multiples of one scalar multiplication of the same run.
+
+    One JSON object per figure: encapsulate, partial, verify, combine for k = 3 of n = 5.
+
+    Examples:
+      tanglewatt bench access
+    """
+    machine = _machine()
+    for metric, unit, values in access_figures(rounds):
+        put_json(
+            {
+                "metric": metric,
+                "value": round(median(values), 3),
+                "unit": unit,
+                "rounds": rounds,
+                "machine": machine,
+            }
+        )
 
 
 def _bill_run(members: int, rng: Random) -> float:
@@ -239,5 +261,6 @@ def _machine() -> str:
     return f"{platform.machine()}, {os.cpu_count()} cores, {python}"
 
 
+add_command(app, "access", access)
 add_command(app, "bills", bills)
 add_command(app, "energy", energy)

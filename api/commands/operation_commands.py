@@ -40,7 +40,7 @@ from api.terminal.options import (
     typer_app,
 )
 from api.terminal.talk import put, put_json, say
-from energy.forms.fields import Field, Known, integer, key_list, watts
+from energy.forms.fields import Field, Known, Reader, integer, key_list, member_list, watts
 from energy.forms.operations import (
     ACTS,
     FORMS,
@@ -143,11 +143,15 @@ def _command(name: str, fields: tuple[Field, ...], help_text: str, do: str) -> C
 _KEYWORD: Final = inspect.Parameter.KEYWORD_ONLY
 
 
+_LISTS: Final[Mapping[Reader, str]] = {key_list: "HEX", member_list: "ADDRESS|HOME"}
+"""Fields that are lists, and what one of them is called."""
+
+
 def _parameter(field: Field) -> inspect.Parameter:
     option = "--" + field.name.replace("_", "-")
-    if field.read is key_list:
+    if field.read in _LISTS:
         kind: Any = Annotated[
-            list[str], typer.Option(option, metavar="HEX", help="Repeat for all.")
+            list[str], typer.Option(option, metavar=_LISTS[field.read], help="Repeat for all.")
         ]
         return inspect.Parameter(field.name, _KEYWORD, annotation=kind)
     kind = int if field.read is integer else str

@@ -158,6 +158,23 @@ def key_list(value: object, known: Known) -> object:
     return tuple(sorted(known.key(_text(one)) for one in value))
 
 
+def member_list(value: object, known: Known) -> object:
+    """Read names as addresses, ascending."""
+    if not isinstance(value, list):
+        raise InvalidError(f"{value!r} is no list of names")
+    return tuple(sorted(known.address(_text(one)) for one in value))
+
+
+def word(value: object, _: Known) -> object:
+    """Read a word: which ones there are is for the operation to say."""
+    return _text(value)
+
+
+def length(value: object, _: Known) -> object:
+    """Read a duration."""
+    return parse(_text(value), DURATION)
+
+
 def day(value: object, _: Known) -> object:
     """Read a local day."""
     return parse_day(_text(value))
@@ -205,6 +222,9 @@ _WRITTEN: Final[Mapping[Reader, tuple[str, str]]] = {
     parameter_name: (f"One of {', '.join(RULES)}.", "H"),
     parameter_text: ("As that one is written: 0.3, 2h, none, mid, on.", "2h"),
     key_list: ("Keys in hex.", "9f…"),
+    member_list: ("Addresses tw1…, or homes.", "tw1…"),
+    word: ("A word.", "majority"),
+    length: ("Duration: 2h, 15min, 30d.", "30s"),
     kwh_price: ("Price: 0.05 EUR/kWh.", '"0.05 EUR/kWh"'),
     day: ("Day: YYYY-MM-DD.", "2026-11-01"),
     hash_of: ("Digest in hex.", "9f…"),

@@ -23,7 +23,9 @@ from energy.forms.fields import (
     integer,
     key_list,
     kwh_price,
+    length,
     member,
+    member_list,
     member_or_none,
     moment,
     order,
@@ -34,6 +36,7 @@ from energy.forms.fields import (
     rate,
     values,
     watts,
+    word,
 )
 from energy.governance import acts
 from energy.governance.contract import CONTRACT as GOVERNANCE
@@ -226,6 +229,16 @@ ACTS: Final[Mapping[str, tuple[Callable[..., acts.Act], tuple[Field, ...]]]] = {
     "confirm_device": (
         acts.ConfirmDevice,
         (Field("device", "device", member, role=METER),),
+    ),
+    "cohort": (
+        acts.SetCohort,
+        (
+            Field("name", "name", word),
+            Field("nodes", "nodes", member_list, role=EDGE),
+            Field("quorum", "quorum", word),
+            Field("max_stale", "max_stale_ms", length),
+            Field("skew", "skew_ms", length),
+        ),
     ),
     "fund_mint": (acts.FundMint, (_MEMBER, _EUR)),
     "fund_burn": (acts.FundBurn, (_MEMBER, _EUR)),

@@ -5,17 +5,17 @@ from typing import Any, Final
 
 import msgspec
 
-from energy.forms.fields import Reader, energy, eur, member, rate
+from energy.forms.fields import Reader, energy, eur, length, member, member_list, rate
 from energy.forms.operations import ACTS, SET_PARAMETER
 from energy.governance.acts import Act, act_name
 from energy.parameters import RULES, render_parameter
 from energy.queries import Names
-from energy.units import ENERGY, EUR, RATE, Unit, render
+from energy.units import DURATION, ENERGY, EUR, RATE, Unit, render
 
 Written = str | list[str]
 """A name, a quantity, a number, or a list of keys in hex."""
 
-_UNITS: Final[Mapping[Reader, Unit]] = {energy: ENERGY, eur: EUR, rate: RATE}
+_UNITS: Final[Mapping[Reader, Unit]] = {energy: ENERGY, eur: EUR, rate: RATE, length: DURATION}
 
 
 def written_act(act: Act, names: Names) -> tuple[str, dict[str, Written]]:
@@ -36,4 +36,6 @@ def _written(read: Reader, value: Any, names: Names) -> Written:  # noqa: ANN401
         return render(value, _UNITS[read])
     if read is member:
         return names.name(value)
+    if read is member_list:
+        return sorted(names.name(one) for one in value)
     return [key.hex() for key in value] if isinstance(value, tuple) else str(value)

@@ -8,6 +8,7 @@ import msgspec
 from energy.units import PPM
 from tangle.address import AddressField
 from tangle.codec import Decoder
+from tangle.cohorts import MAX_NODES, MAX_SKEW_MS, MAX_STALE_MS, QuorumRule
 from tangle.keys import KeyField
 from tangle.transaction import (
     MAX_CALL_SIZE,
@@ -87,6 +88,22 @@ class ConfirmDevice(msgspec.Struct, frozen=True, array_like=True, tag="confirm_d
     device: AddressField
 
 
+class SetCohort(msgspec.Struct, frozen=True, array_like=True, tag="cohort"):
+    """Let these edge nodes certify together: the next generation of a cohort of that name."""
+
+    name: Label
+    nodes: Annotated[tuple[AddressField, ...], msgspec.Meta(min_length=1, max_length=MAX_NODES)]
+    """Strictly ascending."""
+
+    quorum: QuorumRule
+    max_stale_ms: Annotated[int, msgspec.Meta(ge=1_000, le=MAX_STALE_MS)]
+    skew_ms: Annotated[int, msgspec.Meta(ge=0, le=MAX_SKEW_MS)]
+
+    def __post_init__(self) -> None:
+        if not all(low < high for low, high in pairwise(self.nodes)):
+            raise ValueError("nodes of a cohort must be distinct and in ascending order")
+
+
 class FundMint(msgspec.Struct, frozen=True, array_like=True, tag="fund_mint"):
     """Issue eEuro to a member, as a banker does."""
 
@@ -116,6 +133,7 @@ Act = (
     | SetBanker
     | SetParameter
     | ConfirmDevice
+    | SetCohort
     | FundMint
     | FundBurn
     | NamedAct

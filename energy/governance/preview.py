@@ -16,6 +16,7 @@ from energy.governance.acts import (
     RemoveUnit,
     RemoveVoter,
     SetBanker,
+    SetCohort,
     SetParameter,
 )
 from energy.governance.rules import carried_out, take_effect
@@ -111,6 +112,7 @@ def _keys(act: Act) -> tuple[str, ...]:
             | RegisterUnit()
             | ConfirmDevice()
             | CoordinatorKeysAct()
+            | SetCohort()
             | NamedAct()
         ):
             keys = ()

@@ -17,6 +17,7 @@ from energy.governance.acts import (
     RemoveUnit,
     RemoveVoter,
     SetBanker,
+    SetCohort,
     SetParameter,
 )
 from energy.members import CONFIRMED_PREFIX, CONFIRMED_ROW, is_member, voters
@@ -38,6 +39,7 @@ from tangle.accounts import (
 )
 from tangle.address import Address
 from tangle.codec import Decoder, encode
+from tangle.cohorts import Cohort, cohort, cohort_key, cohort_row
 from tangle.contracts import Changed
 from tangle.outcomes import Event, Reason
 from tangle.rows import Draft, RowReader
@@ -74,6 +76,8 @@ def carried_out(rows: RowReader, act: Act) -> Changed | Reason:
             decided = _named(rows, act)
         case SetParameter():
             decided = _set_parameter(act)
+        case SetCohort():
+            decided = _set_cohort(rows, act)
         case FundMint() | FundBurn():
             decided = _fund(rows, act)
         case NamedAct():
@@ -148,6 +152,20 @@ def _named(rows: RowReader, act: SetBanker | ConfirmDevice) -> Changed | Reason:
     if identity(rows, act.device) is None:
         return Reason.UNKNOWN_MEMBER
     return Changed({CONFIRMED_PREFIX + act.device: CONFIRMED_ROW})
+
+
+def _set_cohort(rows: RowReader, act: SetCohort) -> Changed | Reason:
+    """Make the next generation; or `UNKNOWN_MEMBER`, `NOT_ALLOWED` (not all are edge nodes)."""
+    known = [identity(rows, Address(node)) for node in act.nodes]
+    if any(one is None for one in known):
+        return Reason.UNKNOWN_MEMBER
+    if any(one is not None and one.role != "edge" for one in known):
+        return Reason.NOT_ALLOWED
+    before = cohort(rows, act.name)
+    generation = 1 if before is None else before.generation + 1
+    after = Cohort(generation, act.nodes, act.quorum, act.max_stale_ms, act.skew_ms)
+    fields = (("cohort", act.name), ("generation", generation), ("nodes", len(act.nodes)))
+    return Changed({cohort_key(act.name): cohort_row(after)}, (Event("governance.cohort", fields),))
 
 
 def _set_parameter(act: SetParameter) -> Changed | Reason:

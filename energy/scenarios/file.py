@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from energy.forms.fields import member, member_or_none
+from energy.forms.fields import member, member_list, member_or_none
 from energy.forms.operations import EDGE, FORMS, METER, VOTE, fields_of
 from energy.units import DURATION, EUR, parse
 from tangle.errors import InvalidError
@@ -206,6 +206,9 @@ def _named(step: Act) -> list[tuple[str, str | None]]:
             name = fields.get(field.name)
             if field.read in (member, member_or_none) and isinstance(name, str):
                 found.append((_name(f"step {step.number} {field.name}", name), field.role))
+            if field.read is member_list and isinstance(name, list):
+                what = f"step {step.number} {field.name}"
+                found += [(_name(what, one), field.role) for one in name]
     return [(name, role) for name, role in found if name != "none"]
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from api.commands import bench_commands
+from api.commands import bench_access, bench_commands
 from api.main import app
 from energy.workload import SHARES
 
@@ -38,3 +38,21 @@ def test_a_bill_run_is_one_figure() -> None:
     assert list(figure) == FIELDS
     assert (figure["metric"], figure["unit"]) == ("bills.month.3", "ms")
     assert figure["value"] > 0
+
+
+def test_the_threshold_scheme_is_told_in_multiplications(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_access, "REPEATS", 3)
+
+    result = CliRunner().invoke(app, ["bench", "access", "--rounds", "2"])
+
+    figures = [json.loads(line) for line in result.stdout.splitlines()]
+    assert result.exit_code == 0
+    assert [list(one) for one in figures] == [FIELDS] * len(figures)
+    assert [(one["metric"], one["unit"]) for one in figures] == [
+        ("access.multiply", "ms"),
+        *(
+            (f"access.{name}", "multiplications")
+            for name in ("encapsulate", "partial", "verify", "combine", "signature")
+        ),
+    ]
+    assert all(one["value"] > 0 and one["rounds"] == 2 for one in figures)

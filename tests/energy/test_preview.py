@@ -20,6 +20,7 @@ from energy.governance.acts import (
     RemoveUnit,
     RemoveVoter,
     SetBanker,
+    SetCohort,
     SetParameter,
 )
 from energy.governance.preview import Difference, Preview, preview
@@ -48,6 +49,17 @@ ACTS: list[tuple[Act, str, dict[str, Written]]] = [
     (RemoveUnit(WHO["U1"]), "remove_unit", {"unit": "U1"}),
     (SetBanker(WHO["B"]), "set_banker", {"member": "B"}),
     (ConfirmDevice(WHO["U1"]), "confirm_device", {"device": "U1"}),
+    (
+        SetCohort("home", tuple(sorted((WHO["B"], WHO["C"]))), "bft", 60_000, 500),
+        "cohort",
+        {
+            "name": "home",
+            "nodes": ["B", "C"],
+            "quorum": "bft",
+            "max_stale": "1min",
+            "skew": "500ms",
+        },
+    ),
     (FundMint(WHO["B"], 1_500_000), "fund_mint", {"member": "B", "amount": "1.5 EUR"}),
     (FundBurn(WHO["B"], 1), "fund_burn", {"member": "B", "amount": "0.000001 EUR"}),
     (CoordinatorKeysAct((KEY,), 1), "coordinator_keys", {"keys": [KEY.hex()], "k": "1"}),

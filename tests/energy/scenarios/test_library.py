@@ -15,8 +15,18 @@ from tests.community import CONTRACTS
 
 FOLDER: Final = Path(__file__).parents[3] / "energy" / "scenarios" / "library"
 FILES: Final = sorted(FOLDER.glob("*.toml"))
-ELSEWHERE: Final = {Reason.BAD_PROOF}
-"""Of the device register, which is no operation of the energy layer."""
+ELSEWHERE: Final = {
+    Reason.BAD_PROOF,
+    Reason.NO_SUCH_OBJECT,
+    Reason.EXISTS,
+    Reason.REVOKED,
+    Reason.NOT_ACTIVE,
+    Reason.WRONG_VAULT,
+    Reason.BELOW_THRESHOLD,
+    Reason.DUPLICATE_VOTE,
+    Reason.SUSPENDED,
+}
+"""Of the contracts `device` and `access`, which have no operation of the energy layer."""
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

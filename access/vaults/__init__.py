@@ -1,0 +1,1 @@
+"""Vaults: a public key whose secret k of n nodes hold together. Pure."""
