@@ -96,6 +96,7 @@ def test_every_command_that_was_asked_for_is_there() -> None:
         "reading erase",
         "mesh renew",
         "query",
+        "bench access",
         "bench bills",
         "bench energy",
         "energy show",
