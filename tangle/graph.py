@@ -61,11 +61,14 @@ class Graph:
         self._by_index: dict[int, list[TransactionId]] = {}
         self._milestones: dict[int, TransactionId] = {}
         self._attachments = 0
+        self.newest_index = 0
+        """Of the last milestone whose cone was marked here, or of the youngest entry point."""
         for tx_id, index in entry_points:
             vertex = self._add(tx_id, (), 0, 0)
             vertex.referenced_index = vertex.youngest_root_index = index
             vertex.oldest_root_index = index
             self._by_index.setdefault(index, []).append(tx_id)
+            self.newest_index = max(self.newest_index, index)
 
     def __contains__(self, tx_id: TransactionId) -> bool:
         return tx_id in self._vertices
@@ -110,6 +113,14 @@ class Graph:
     def referenced_at(self, index: int) -> tuple[TransactionId, ...]:
         """Return what milestone `index` references, parents before children."""
         return tuple(self._by_index.get(index, ()))
+
+    def referenced_count(self, index: int) -> int:
+        """Return how many milestone `index` references, as far as they are kept."""
+        return len(self._by_index.get(index, ()))
+
+    def referenced_one(self, index: int, number: int) -> Vertex:
+        """Return one of them by its number from 0, parents before children."""
+        return self._vertices[self._by_index[index][number]]
 
     def milestone_id(self, index: int) -> TransactionId | None:
         """Return the id of milestone `index`, if it is attached and not forgotten."""
@@ -169,6 +180,7 @@ class Graph:
             vertex.youngest_root_index = vertex.oldest_root_index = milestone_index
         if stored.referenced_index is not None:
             self._by_index.setdefault(stored.referenced_index, []).append(stored.tx_id)
+            self.newest_index = max(self.newest_index, stored.referenced_index)
             vertex.youngest_root_index = vertex.oldest_root_index = stored.referenced_index
             return
         self._unreferenced[stored.tx_id] = vertex
@@ -182,6 +194,7 @@ class Graph:
         The roots of all that stays pending are computed anew.
         """
         here = self._by_index.setdefault(index, [])
+        self.newest_index = index
         for tx_id in ordered:
             vertex = self._unreferenced.pop(tx_id)
             vertex.referenced_index = index
