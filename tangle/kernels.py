@@ -6,17 +6,13 @@ and is kept on disk for the next process. What they compute is defined by their 
 """
 
 import math
-from collections.abc import Callable
-from typing import Final, NamedTuple, ParamSpec, TypeVar, cast
+from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from tangle.compiling import compiled
 from tangle.walking import MIX_1, MIX_2, STRIDE
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 WORDS: Final = 4
 """Of 64 bits in an id."""
@@ -78,15 +74,7 @@ class Arrays(NamedTuple):
     """By edge."""
 
 
-def _compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """Return the function as machine code, from the first call on."""
-    try:
-        return cast("Callable[P, R]", njit(nogil=True, cache=True)(function))
-    except RuntimeError:  # neither the installation nor a folder of the user can be written
-        return cast("Callable[P, R]", njit(nogil=True)(function))
-
-
-@_compiled
+@compiled
 def link(arrays: Arrays, start: int, counts: NDArray[np.int32], parents: NDArray[np.int32]) -> None:
     """Enter vertices from `start` on, with so many parents each, by place or `NOWHERE`."""
     edge = arrays.first_edges[start]
@@ -108,7 +96,7 @@ def link(arrays: Arrays, start: int, counts: NDArray[np.int32], parents: NDArray
         arrays.first_edges[place + 1] = edge
 
 
-@_compiled
+@compiled
 def unlink(arrays: Arrays, places: NDArray[np.int32]) -> None:
     """Take vertices without children out of their parents' lists."""
     for place in places[::-1]:  # the newest child is the first in its parents' lists
@@ -127,7 +115,7 @@ def unlink(arrays: Arrays, places: NDArray[np.int32]) -> None:
             arrays.next_links[before] = after
 
 
-@_compiled
+@compiled
 def sweep(arrays: Arrays, changed: NDArray[np.int32], sign: int) -> None:
     """Add `sign` for each of `changed`, ascending places, to its weight and its past cone's."""
     masks, weights = arrays.masks, arrays.weights
@@ -150,7 +138,7 @@ def sweep(arrays: Arrays, changed: NDArray[np.int32], sign: int) -> None:
             masks[np.uint64(number)] = _NONE
 
 
-@_compiled
+@compiled
 def walk(
     arrays: Arrays, start: int, alpha: float, oldest: int, budget: int, seed: np.uint64
 ) -> tuple[int, int]:
@@ -181,7 +169,7 @@ def walk(
         here = onward[_turn(arrays.weights, onward, count, alpha, _share(state))]
 
 
-@_compiled
+@compiled
 def _bits(mask: np.uint64) -> np.int64:
     """Return how many bits are set. Compilers know this form as one instruction."""
     mask -= (mask >> _SHIFTS[0]) & _EVERY_2
@@ -190,7 +178,7 @@ def _bits(mask: np.uint64) -> np.int64:
     return np.int64((mask * _ONES) >> _SHIFTS[3])
 
 
-@_compiled
+@compiled
 def _share(state: np.uint64) -> float:
     """Return the draw of one state of `Dice`."""
     mixed = (state ^ (state >> _SHIFT_30)) * _MIX_1
@@ -198,7 +186,7 @@ def _share(state: np.uint64) -> float:
     return ((mixed ^ (mixed >> _SHIFT_31)) >> _SHIFT_11) * 2.0**-53
 
 
-@_compiled
+@compiled
 def _turn(
     weights: NDArray[np.int64], onward: NDArray[np.int32], count: int, alpha: float, share: float
 ) -> int:
@@ -218,7 +206,7 @@ def _turn(
     return number
 
 
-@_compiled
+@compiled
 def _sort(keys: NDArray[np.uint64], places: NDArray[np.int32], count: int) -> None:
     """Sort the first `count` places by id: by insertion over shrinking gaps (Shell, 1959)."""
     gap = 1
@@ -235,7 +223,7 @@ def _sort(keys: NDArray[np.uint64], places: NDArray[np.int32], count: int) -> No
         gap //= 3
 
 
-@_compiled
+@compiled
 def _precedes(keys: NDArray[np.uint64], left: int, right: int) -> bool:
     for word in range(WORDS):
         if keys[left, word] != keys[right, word]:
