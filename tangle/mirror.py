@@ -69,8 +69,9 @@ class Mirror:
         Raises:
             KeyError: It is not present: never added, forgotten or dropped.
         """
-        self._settle()
-        return int(self._arrays.weights[self._places[tx_id]])
+        if self._arrived or self._dropped:
+            self._settle()
+        return self._arrays.weights.item(self._places[tx_id])
 
     def walk(self, way: Walk) -> WalkEnd:
         """Walk as `tangle.walking.walk` does: same way, same end."""

@@ -5,7 +5,8 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from api.bench import access_load, energy_load
+from api.bench import access_load, energy_load, tangle_load
+from api.commands import bench_main
 from api.main import app
 from energy.workload import SHARES
 
@@ -14,7 +15,10 @@ FIELDS = ["metric", "value", "unit", "rounds", "limit", "ratio", "cpu_us_per_ite
 
 def figures(*arguments: str) -> list[dict[str, object]]:
     """Run a command with `--json`; return what it printed."""
-    result = CliRunner().invoke(app, ["bench", *arguments, "--json"])
+    word = arguments[0]
+    is_own_program = word in {command.name for command in bench_main.app.registered_commands}
+    program, path = (bench_main.app, ()) if is_own_program else (app, ("bench",))
+    result = CliRunner().invoke(program, [*path, *arguments, "--json"])
     assert result.exit_code == 0, result.stderr
     told = [json.loads(line) for line in result.stdout.splitlines()]
     assert [list(one) for one in told] == [[*FIELDS, "schema"]] * len(told)
@@ -54,6 +58,47 @@ def test_the_threshold_scheme_is_told_in_multiplications(monkeypatch: pytest.Mon
             for name in ("encapsulate", "partial", "verify", "combine", "signature")
         ),
     ]
+
+
+def test_weights_are_held_against_their_twin_and_networkx(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tangle_load, "WINDOW", 200)
+    monkeypatch.setattr(tangle_load, "SMALL_WINDOW", 150)
+
+    told = figures("weights", "--rounds", "2")
+
+    assert [(one["metric"], one["unit"], one["limit"]) for one in told] == [
+        ("weights.batch64", "µs/transaction", 2),
+        ("weights.plain.batch64", "µs/transaction", None),
+        ("weights.all.150", "ms", None),
+        ("weights.networkx.150", "ms", None),
+        ("weights.speed_up.150", "x", 1_000),
+    ]
+
+
+def test_walks_and_work_are_measured_beside_their_twins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tangle_load, "WINDOW", 2_000)
+    monkeypatch.setattr(tangle_load, "SEARCHES", 2)
+
+    told = [*figures("walk", "--rounds", "2"), *figures("work", "--rounds", "1")]
+
+    assert [one["metric"] for one in told] == [
+        "walk.selection",
+        "walk.selection.plain",
+        "work.14bits",
+        "work.trials",
+        "work.14bits.plain",
+        "work.trials.plain",
+    ]
+
+
+def test_without_networkx_there_is_no_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tangle_load, "WINDOW", 100)
+    monkeypatch.setattr(tangle_load, "SMALL_WINDOW", 100)
+    monkeypatch.setattr(bench_main, "is_there", lambda library: library != "networkx")
+
+    told = figures("weights", "--rounds", "1")
+
+    assert all("networkx" not in str(one["metric"]) for one in told)
 
 
 def test_without_json_it_is_a_table() -> None:
