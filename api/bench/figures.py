@@ -4,19 +4,19 @@ import os
 import platform
 from collections.abc import Iterable
 from dataclasses import dataclass
-from io import StringIO
 from statistics import median
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from api.terminal.talk import put, put_json
 
 Rounds = Annotated[int, typer.Option("--rounds", min=1, max=1_000, help="The median counts.")]
 
-_WIDTH: Final = 140
+_HEADINGS: Final = ("metric", "value", "unit", "rounds", "limit", "ratio", "CPU µs/item")
+_WORDS: Final = ("metric", "unit")
+"""Columns that begin at the left; numbers end at the right."""
+
 _EXACT_FROM: Final = 1_000
 """Where digits behind the point say nothing any more."""
 
@@ -75,24 +75,28 @@ def json_form(figure: Figure) -> dict[str, object]:
 
 def table(figures: Iterable[Figure]) -> str:
     """Return figures as text for people, the machine below."""
-    drawn = Table(box=None, pad_edge=False)
-    drawn.add_column("metric")
-    for heading in ("value", "unit", "rounds", "limit", "ratio", "CPU µs/item"):
-        drawn.add_column(heading, justify="left" if heading == "unit" else "right")
-    for each in figures:
-        drawn.add_row(
-            each.metric,
-            _text(each.value),
-            each.unit,
-            str(len(each.values)),
-            _text(each.limit),
-            _text(each.ratio),
-            _text(each.cpu_us_per_item),
-        )
-    page = StringIO()
-    Console(file=page, width=_WIDTH, highlight=False).print(drawn)
-    lines = [line.rstrip() for line in page.getvalue().splitlines()]
+    rows = [_HEADINGS, *(_row(each) for each in figures)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if heading in _WORDS else cell.rjust(width)
+            for cell, width, heading in zip(row, widths, _HEADINGS, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
     return "\n".join([*lines, "", machine()])
+
+
+def _row(figure: Figure) -> tuple[str, ...]:
+    return (
+        figure.metric,
+        _text(figure.value),
+        figure.unit,
+        str(len(figure.values)),
+        _text(figure.limit),
+        _text(figure.ratio),
+        _text(figure.cpu_us_per_item),
+    )
 
 
 def machine() -> str:
