@@ -57,7 +57,7 @@ class Graph:
         """Start from entry points: ids known without their past, with their milestone index."""
         self._vertices: dict[TransactionId, Vertex] = {}
         self._unreferenced: dict[TransactionId, Vertex] = {}
-        self._tips: dict[TransactionId, None] = {}
+        self._tips: dict[TransactionId, Vertex] = {}
         self._by_index: dict[int, list[TransactionId]] = {}
         self._milestones: dict[int, TransactionId] = {}
         self._attachments = 0
@@ -87,6 +87,10 @@ class Graph:
     def tips(self) -> frozenset[TransactionId]:
         """Solid, unreferenced, without children. Milestones are not among them."""
         return frozenset(self._tips)
+
+    def tip_vertices(self) -> Iterable[Vertex]:
+        """Return the tips in no order that another node would have."""
+        return self._tips.values()
 
     def is_tip(self, tx_id: TransactionId) -> bool:
         """Return whether `tx_id` is one of the tips."""
@@ -137,7 +141,7 @@ class Graph:
         assert tx_id not in self._vertices, f"attached twice: {tx_id.hex()}"
         vertex = self._add(tx_id, parents, size_bytes, now_ms)
         self._unreferenced[tx_id] = vertex
-        self._tips[tx_id] = None
+        self._tips[tx_id] = vertex
         for parent_id in parents:
             self._vertices[parent_id].children.append(tx_id)
             self._tips.pop(parent_id, None)
@@ -185,7 +189,7 @@ class Graph:
             return
         self._unreferenced[stored.tx_id] = vertex
         if milestone_index is None:
-            self._tips[stored.tx_id] = None
+            self._tips[stored.tx_id] = vertex
             self._set_roots(vertex)
 
     def mark_referenced(self, ordered: Iterable[TransactionId], index: int) -> None:
@@ -232,7 +236,7 @@ class Graph:
             parent.children.remove(tx_id)
             is_pending = parent.referenced_index is None and parent.milestone_index is None
             if is_pending and not parent.children:
-                self._tips[parent_id] = None
+                self._tips[parent_id] = parent
 
     def _add(
         self,

@@ -1,7 +1,6 @@
 """What an attacker issues when it is his turn."""
 
 from bisect import bisect_right
-from collections.abc import Callable
 from random import Random
 from typing import Final, assert_never
 
@@ -151,6 +150,3 @@ class Attacker:
         is_secret: bool = False,
     ) -> int:
         return self._world.issue(parents, now_s, Party.ATTACKER, branch, is_secret=is_secret)
-
-
-AttackerMade = Callable[[World], Attacker]

@@ -49,8 +49,8 @@ class Simulation:
         self._samples: list[Sample] = []
         self._beliefs: list[Belief] = []
         self._to_measure: deque[tuple[float, int]] = deque()
-        every = experiment.transactions // (experiment.watched + 1) if experiment.watched else 0
-        self._watched = {every * (one + 1) for one in range(experiment.watched)}
+        every = experiment.transactions // (experiment.watched + 1)
+        self._to_watch = deque(every * (one + 1) for one in range(experiment.watched))
         self._walks = self._fallbacks = self._dodged = 0
         self.done = 0
         """Transactions issued so far."""
@@ -112,10 +112,15 @@ class Simulation:
         number = self._world.issue(parents, self._now_s, Party.HONEST, branch)
         if self._attacker is not None:
             self._attacker.heard(number, self._world.entries[number])
-        if self.done in self._watched:
-            step_s = self._experiment.delay_s / 2
-            ages = [(self._now_s + step_s * age, number) for age in range(2, BELIEF_AGES + 1)]
-            self._to_measure = deque(sorted([*self._to_measure, *ages]))
+        if self._to_watch and self.done >= self._to_watch[0]:
+            self._to_watch.popleft()
+            self._watch(number)
+
+    def _watch(self, number: int) -> None:
+        """Measure confidence from when it is seen on, every half delay."""
+        step_s = self._experiment.delay_s / 2
+        ages = [(self._now_s + step_s * age, number) for age in range(2, BELIEF_AGES + 1)]
+        self._to_measure = deque(sorted([*self._to_measure, *ages]))
 
     def _parents(self) -> tuple[int, ...]:
         """Choose by the selector; where nobody settles conflicts, only what goes together."""
