@@ -154,6 +154,12 @@ for _word, _text in (
 ):
     _add(bench_commands.app, _word, "api.commands.bench_main", _text, (_word,))
 app.add_typer(bench_commands.app, name="bench")
+_simulate = _group("simulate", "The laboratory of tip selection.")
+for _word, _text in (
+    ("run", "Let a tangle grow by chance, and tell what came out."),
+    ("sweep", "Run every combination of some settings on all cores."),
+):
+    _add(_simulate, _word, "api.commands.simulate_main", _text, (_word,))
 add_command(app, "version", version)
 
 

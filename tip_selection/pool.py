@@ -54,7 +54,7 @@ def has_non_lazy_tip(view: View) -> bool:
 
 
 def _non_lazy(view: View) -> Iterator[TransactionId]:
-    """Yield what `score` calls non-lazy, in no order: without its classes, for there may be many."""
+    """Yield what `score` calls non-lazy, in no order; quickly, for there may be many."""
     youngest, oldest = least_roots(view.confirmed_index, view.parameters.max_depth)
     return (
         vertex.tx_id
