@@ -99,12 +99,12 @@ def branch_shares(record: Record, last: int) -> dict[Branch, float]:
 def has_attacker_won(record: Record, last: int) -> bool:
     """Tell whether the second payment has the better of the first.
 
-    With milestones: it was referenced, and before the first. Without: most of the last honest
-    transactions approve it and not the first.
+    With milestones: it was referenced, and comes before the first in the ledger's order. Without:
+    most of the last honest transactions approve it and not the first.
     """
     if record.experiment.milestone_interval_s is not None:
-        first_s, second_s = (_referenced_s(record, side) for side in (Branch.FIRST, Branch.SECOND))
-        return second_s is not None and (first_s is None or second_s < first_s)
+        first, second = (_ledger_place(record, side) for side in (Branch.FIRST, Branch.SECOND))
+        return second is not None and (first is None or second < first)
     return branch_shares(record, last)[Branch.SECOND] > 0.5
 
 
@@ -122,9 +122,6 @@ def split_held_s(record: Record) -> float:
     return min(last_s.values()) - begun_s
 
 
-def _referenced_s(record: Record, side: Branch) -> float | None:
-    """Return when the root of a side was referenced."""
-    for entry in record.entries:
-        if entry.branch is side:
-            return entry.referenced_s
-    return None
+def _ledger_place(record: Record, side: Branch) -> int | None:
+    """Return where the root of a side stands in the ledger."""
+    return next((entry.ledger_place for entry in record.entries if entry.branch is side), None)

@@ -47,6 +47,9 @@ class Entry:
     referenced_s: float | None = None
     """By a milestone."""
 
+    ledger_place: int | None = None
+    """Among all that milestones referenced, in white-flag order: of a conflict the first counts."""
+
     expired_s: float | None = None
     """When it fell below the depth at which no milestone can take it any more."""
 

@@ -96,7 +96,9 @@ class Simulation:
             self._world.confirm(self._due_s, self._coordinator)
             self._due_s += interval_s
         while self._to_measure and self._to_measure[0][0] <= self._now_s:
-            self._measure(*self._to_measure.popleft())
+            at_s, number = self._to_measure.popleft()
+            self._reveal(at_s)
+            self._measure(at_s, number)
         self._reveal(self._now_s)
 
     def _reveal(self, until_s: float) -> None:

@@ -40,7 +40,7 @@ class World:
         self.weights = made(self.graph)
         self.index = 0
         self._delay_s = experiment.delay_s
-        self._last_milestone = 0
+        self._last_milestone = self._referenced = 0
         self._in_flight: deque[tuple[float, int]] = deque()
         self._parameters = Parameters(alpha_ppm=round(experiment.alpha * PPM))
         load = Load(experiment.total_rate_per_s, experiment.delay_s)
@@ -127,7 +127,9 @@ class World:
         self.weights.add(tx_id)
         entry.seen_s = now_s
         for referenced in cone.order:
-            self.entries[self._numbers[referenced]].referenced_s = now_s
+            done = self.entries[self._numbers[referenced]]
+            done.referenced_s, done.ledger_place = now_s, self._referenced
+            self._referenced += 1
 
     def _forget(self, now_s: float) -> None:
         """Let go of what no milestone can take any more, and of what is referenced long ago."""
