@@ -82,15 +82,18 @@ class Sweep:
 def experiments_of(model: Experiment, sweep: Sweep) -> list[Experiment]:
     """Return `model` with every combination, and so many seeds of each.
 
+    Without an attack the shares say nothing.
+
     Raises:
         CommandError: A list holds what its option cannot be, or there are too many combinations.
     """
+    shares = tuple(_each(sweep.shares, "--shares", _number(0.0, MAX_SHARE)))
     every = list(
         product(
             _each(sweep.selectors, "--selectors", _selector),
             _each(sweep.alphas, "--alphas", _number(0.0, MAX_ALPHA)),
             _each(sweep.rates_per_s, "--rates", _number(MIN_SECONDS, MAX_RATE_PER_S)),
-            _each(sweep.shares, "--shares", _number(0.0, MAX_SHARE)),
+            shares if model.attack else (0.0,),
             _each(sweep.milestone_intervals_s, "--milestone-intervals", _interval),
             range(sweep.repeats),
         )

@@ -102,6 +102,7 @@ def _left_behind(record: Record) -> Figure:
     figure, axes = _sheet("time, s", "tips left behind")
     samples = record.samples
     axes.plot([one.at_s for one in samples], [one.left_behind for one in samples])
+    axes.set_ylim(0, max(1, 1.05 * max(one.left_behind for one in samples)))
     return figure
 
 
