@@ -145,6 +145,35 @@ def test_a_mirror_follows_milestones_that_come_after_it() -> None:
         assert held.walk(one).tx_id == tx("fresh")
 
 
+@settings(deadline=None)
+@given(rng=st.randoms(use_true_random=False), depth=st.integers(0, 4), seed=SEEDS)
+def test_a_mirror_that_is_read_all_along_walks_as_a_new_one(
+    rng: Random, depth: int, seed: int
+) -> None:
+    graph = sketch("")
+    held = Mirror(graph)
+    for line in lines_of_random_tangle(rng, 40):
+        draw(graph, line)
+        held.add(tx(line.split(":")[0].partition("@")[0].strip()))
+        one = way("g", alpha=0.1, seed=seed, oldest_root_index=graph.newest_index - depth)
+
+        assert held.walk(one) == CumulativeWeights(graph).walk(one)
+
+
+def test_what_waits_grows_older_with_each_milestone_and_what_is_referenced_does_not() -> None:
+    graph = sketch("a: g h\nb: g h")
+    held = Mirror(graph)
+    ends_before = {held.walk(way("g", alpha=0.0, seed=seed)).tx_id for seed in range(40)}
+
+    for line in ("M1 @1: a h", "M2 @2: M1 h", "late: M2 M1", "M3 @3: M2 h"):
+        draw(graph, line)
+        held.add(tx(line.split(":")[0].partition("@")[0].strip()))
+    ways = [way("g", alpha=0.0, seed=seed, oldest_root_index=1) for seed in range(40)]
+
+    assert ends_before == {tx("a"), tx("b")}
+    assert {held.walk(one).tx_id for one in ways} == {tx("M3"), tx("late")}
+
+
 def test_a_window_that_moves_on_for_long_stays_exact_and_small() -> None:
     rng = Random(4)
     graph = sketch("")
