@@ -5,6 +5,7 @@ Time is that of the processor: what else the machine does is not counted.
 
 from collections.abc import Callable, Iterator
 from random import Random
+from statistics import median
 from time import process_time
 from typing import Final
 
@@ -18,6 +19,8 @@ from tangle.transaction import TransactionId
 from tangle.weights import CumulativeWeights
 from tangle.window import Weights
 from tangle.work import find_nonce
+from tip_selection.laboratory.experiment import Experiment
+from tip_selection.laboratory.simulation import Simulation
 from tip_selection.view import View
 from tip_selection.weighted_walk import select_weighted_walk
 
@@ -30,6 +33,15 @@ WORK_BITS: Final = 14
 
 SEARCHES: Final = 64
 """Nonces found in a round: their number of trials varies much."""
+
+SIMULATED: Final = 10_000
+"""Transactions of a run of the laboratory: λ = 10/s, h = 1 s, α = 0.01."""
+
+SIMULATIONS: Final = 5
+"""Runs at most."""
+
+WANTED_SIMULATION_S: Final = 2.0
+"""For 10,000."""
 
 WANTED_WEIGHT_US: Final = 2.0
 WANTED_SELECTION_MS: Final = 0.1
@@ -69,10 +81,22 @@ def weight_figures(rounds: int, others: AllWeights | None) -> Iterator[Figure]:
 
 
 def walk_figures(rounds: int) -> Iterator[Figure]:
-    """Yield what one choice of two parents takes by the weighted walk: compiled and plain."""
+    """Yield what one choice of two parents takes by the weighted walk: compiled and plain.
+
+    And what the laboratory takes for a tangle by such choices, without milestones.
+    """
     compiled = _selections(rounds, compile_kernels().weights)
     yield Figure("walk.selection", "ms", compiled, WANTED_SELECTION_MS)
     yield Figure("walk.selection.plain", "ms", _selections(rounds, CumulativeWeights))
+    runs = min(rounds, SIMULATIONS)
+    seconds = tuple(_seconds(lambda: _simulate(compile_kernels().weights)) for _ in range(runs))
+    yield Figure(
+        f"walk.simulated.{SIMULATED}",
+        "s",
+        seconds,
+        WANTED_SIMULATION_S * SIMULATED / 10_000,
+        cpu_us_per_item=median(seconds) / SIMULATED * 1e6,
+    )
 
 
 def work_figures(rounds: int) -> Iterator[Figure]:
@@ -119,6 +143,12 @@ def _selections(rounds: int, made: Callable[[Graph], Weights]) -> tuple[float, .
         select_weighted_walk(view, rng, 2)
         values.append(_seconds(lambda: _select(view, rng)) / BATCH * 1_000)
     return tuple(values)
+
+
+def _simulate(made: Callable[[Graph], Weights]) -> None:
+    simulation = Simulation(Experiment(SIMULATED, rate_per_s=10.0, delay_s=1.0), made)
+    while simulation.advance():
+        pass
 
 
 def _select(view: View, rng: Random) -> None:

@@ -29,7 +29,7 @@ def weights(*, rounds: Rounds = 30, as_json: AsJson = False) -> None:
 def walk(*, rounds: Rounds = 30, as_json: AsJson = False) -> None:
     """Measure the choice of two parents by the weighted walk, in a window of 20,000.
 
-    A round is 64 choices, after 64 arrivals.
+    A round is 64 choices, after 64 arrivals. And a tangle of 10,000 in the laboratory.
 
     Examples:
       tanglewatt bench walk

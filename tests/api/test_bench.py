@@ -78,12 +78,14 @@ def test_weights_are_held_against_their_twin_and_networkx(monkeypatch: pytest.Mo
 def test_walks_and_work_are_measured_beside_their_twins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tangle_load, "WINDOW", 2_000)
     monkeypatch.setattr(tangle_load, "SEARCHES", 2)
+    monkeypatch.setattr(tangle_load, "SIMULATED", 200)
 
     told = [*figures("walk", "--rounds", "2"), *figures("work", "--rounds", "1")]
 
     assert [one["metric"] for one in told] == [
         "walk.selection",
         "walk.selection.plain",
+        "walk.simulated.200",
         "work.14bits",
         "work.trials",
         "work.14bits.plain",
