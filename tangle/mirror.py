@@ -108,17 +108,18 @@ class Mirror:
 
     def _append(self, vertices: Collection[Vertex], count: int) -> None:
         """Give vertices the next places; a parent that is not here is `NOWHERE`."""
-        places, began = self._places, self._count
-        parents: list[int] = []
-        for place, vertex in enumerate(vertices, began):
-            places[vertex.tx_id] = place
-            for tx_id in vertex.parents:
-                parents.append(places.get(tx_id, NOWHERE))  # noqa: PERF401 — no list for each
+        began, ended = self._count, self._count + count
+        ids = [vertex.tx_id for vertex in vertices]
+        self._places.update(zip(ids, range(began, ended), strict=True))
+        place_of = self._places.get
+        parents = [place_of(tx_id, NOWHERE) for vertex in vertices for tx_id in vertex.parents]
         self._make_room(count, len(parents))
-        arrays, ended = self._arrays, began + count
-        ids = b"".join([vertex.tx_id for vertex in vertices])
-        arrays.keys[began:ended] = np.frombuffer(ids, ">u8").reshape(count, WORDS)
-        arrays.roots[began:ended] = [_root(vertex) for vertex in vertices]
+        arrays = self._arrays
+        arrays.keys[began:ended] = np.frombuffer(b"".join(ids), ">u8").reshape(count, WORDS)
+        arrays.roots[began:ended] = [
+            vertex.oldest_root_index if vertex.referenced_index is None else REFERENCED
+            for vertex in vertices
+        ]
         arrays.weights[began:ended] = 0
         counts = np.array([len(vertex.parents) for vertex in vertices], np.int32)
         kernels.link(arrays, began, counts, np.array(parents, np.int32))
@@ -168,10 +169,6 @@ class Mirror:
         kernels.link(self._arrays, 1, counts[live - 1], parents)
         self._places = dict(zip(self._places, range(1, ended), strict=True))
         self._count, self._edges = ended, len(parents) + 1
-
-
-def _root(vertex: Vertex) -> int:
-    return REFERENCED if vertex.referenced_index is not None else vertex.oldest_root_index
 
 
 def _empty(vertices: int, edges: int) -> Arrays:
