@@ -46,6 +46,7 @@ class FailureCode(StrEnum):
     NOT_BALANCED = "TW-LED-007"
     NOT_COMPUTABLE = "TW-LED-008"
     BAD_ARGUMENT = "TW-ARG-001"
+    NOT_INSTALLED = "TW-ARG-002"
 
 
 @dataclass(frozen=True, slots=True)

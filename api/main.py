@@ -147,7 +147,19 @@ _add(_evidence, "resume", "api.commands.evidence_main", "Lift a halt, after a re
 app.add_typer(proof_commands.app, name="proof")
 app.add_typer(reading_commands.app, name="reading")
 app.add_typer(mesh_commands.app, name="mesh")
+for _word, _text in (
+    ("walk", "Measure the choice of two parents by the weighted walk."),
+    ("weights", "Measure exact cumulative weights."),
+    ("work", "Measure the work of a transaction."),
+):
+    _add(bench_commands.app, _word, "api.commands.bench_main", _text, (_word,))
 app.add_typer(bench_commands.app, name="bench")
+_simulate = _group("simulate", "The laboratory of tip selection.")
+for _word, _text in (
+    ("run", "Let a tangle grow by chance, and tell what came out."),
+    ("sweep", "Run every combination of some settings on all cores."),
+):
+    _add(_simulate, _word, "api.commands.simulate_main", _text, (_word,))
 add_command(app, "version", version)
 
 

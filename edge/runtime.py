@@ -11,6 +11,7 @@ import structlog
 
 from access.device import Register
 from edge.ground.clock import Clock
+from edge.ground.kernels import load_when_it_pays
 from edge.journal.journal import Journal
 from edge.journal.sweeping import Sweeping
 from edge.mesh.frames import Body
@@ -124,6 +125,7 @@ class EdgeNode:
             group.create_task(self._watch_failure())
             group.create_task(self.promoting.run())
             group.create_task(self.sweeping.run())
+            group.create_task(self._speed_up())
             if self.metering is not None:
                 group.create_task(self.metering.run())
             for service in services:
@@ -179,6 +181,13 @@ class EdgeNode:
         while True:
             self.mesh.broadcast(self.executor.heartbeat(self.settings.version))
             await asyncio.sleep(HEARTBEAT_MS / 1_000)
+
+    async def _speed_up(self) -> None:
+        """Take compiled kernels into use once the window is large and they are ready."""
+        kernels = await load_when_it_pays(self.core)
+        if kernels is not None:
+            self.core.weigh_by(kernels.weights)
+            self.issuance.find_nonce = kernels.find_nonce
 
     def _damaged(self, error: DamagedStoreError) -> None:
         """Stop, whoever asked and whatever he makes of it: other answers may be wrong as well."""

@@ -57,15 +57,18 @@ class Graph:
         """Start from entry points: ids known without their past, with their milestone index."""
         self._vertices: dict[TransactionId, Vertex] = {}
         self._unreferenced: dict[TransactionId, Vertex] = {}
-        self._tips: dict[TransactionId, None] = {}
+        self._tips: dict[TransactionId, Vertex] = {}
         self._by_index: dict[int, list[TransactionId]] = {}
         self._milestones: dict[int, TransactionId] = {}
         self._attachments = 0
+        self.newest_index = 0
+        """Of the last milestone whose cone was marked here, or of the youngest entry point."""
         for tx_id, index in entry_points:
             vertex = self._add(tx_id, (), 0, 0)
             vertex.referenced_index = vertex.youngest_root_index = index
             vertex.oldest_root_index = index
             self._by_index.setdefault(index, []).append(tx_id)
+            self.newest_index = max(self.newest_index, index)
 
     def __contains__(self, tx_id: TransactionId) -> bool:
         return tx_id in self._vertices
@@ -84,6 +87,10 @@ class Graph:
     def tips(self) -> frozenset[TransactionId]:
         """Solid, unreferenced, without children. Milestones are not among them."""
         return frozenset(self._tips)
+
+    def tip_vertices(self) -> Iterable[Vertex]:
+        """Return the tips in no order that another node would have."""
+        return self._tips.values()
 
     def is_tip(self, tx_id: TransactionId) -> bool:
         """Return whether `tx_id` is one of the tips."""
@@ -111,6 +118,14 @@ class Graph:
         """Return what milestone `index` references, parents before children."""
         return tuple(self._by_index.get(index, ()))
 
+    def referenced_count(self, index: int) -> int:
+        """Return how many milestone `index` references, as far as they are kept."""
+        return len(self._by_index.get(index, ()))
+
+    def referenced_one(self, index: int, number: int) -> Vertex:
+        """Return one of them by its number from 0, parents before children."""
+        return self._vertices[self._by_index[index][number]]
+
     def milestone_id(self, index: int) -> TransactionId | None:
         """Return the id of milestone `index`, if it is attached and not forgotten."""
         return self._milestones.get(index)
@@ -126,7 +141,7 @@ class Graph:
         assert tx_id not in self._vertices, f"attached twice: {tx_id.hex()}"
         vertex = self._add(tx_id, parents, size_bytes, now_ms)
         self._unreferenced[tx_id] = vertex
-        self._tips[tx_id] = None
+        self._tips[tx_id] = vertex
         for parent_id in parents:
             self._vertices[parent_id].children.append(tx_id)
             self._tips.pop(parent_id, None)
@@ -169,11 +184,12 @@ class Graph:
             vertex.youngest_root_index = vertex.oldest_root_index = milestone_index
         if stored.referenced_index is not None:
             self._by_index.setdefault(stored.referenced_index, []).append(stored.tx_id)
+            self.newest_index = max(self.newest_index, stored.referenced_index)
             vertex.youngest_root_index = vertex.oldest_root_index = stored.referenced_index
             return
         self._unreferenced[stored.tx_id] = vertex
         if milestone_index is None:
-            self._tips[stored.tx_id] = None
+            self._tips[stored.tx_id] = vertex
             self._set_roots(vertex)
 
     def mark_referenced(self, ordered: Iterable[TransactionId], index: int) -> None:
@@ -182,6 +198,7 @@ class Graph:
         The roots of all that stays pending are computed anew.
         """
         here = self._by_index.setdefault(index, [])
+        self.newest_index = index
         for tx_id in ordered:
             vertex = self._unreferenced.pop(tx_id)
             vertex.referenced_index = index
@@ -219,7 +236,7 @@ class Graph:
             parent.children.remove(tx_id)
             is_pending = parent.referenced_index is None and parent.milestone_index is None
             if is_pending and not parent.children:
-                self._tips[parent_id] = None
+                self._tips[parent_id] = parent
 
     def _add(
         self,

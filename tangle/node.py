@@ -1,7 +1,7 @@
 """The core of every node: bytes and time go in, effects come out. No input or output, no clock."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from tangle.accounts import coordinators, identity
 from tangle.address import address_of
@@ -26,6 +26,7 @@ from tangle.errors import (
     UnknownParentsError,
 )
 from tangle.genesis import Genesis, entry_points, network_id
+from tangle.graph import Graph
 from tangle.keys import PublicKey
 from tangle.ledger import Ledger, LedgerRules, genesis_state
 from tangle.milestones import Basis, MilestoneInbox, draft, judge
@@ -40,7 +41,7 @@ from tangle.verification import (
     verify_witness,
 )
 from tangle.waiting import OWN, Arrival, HoldingRoom, WaitingRoom
-from tangle.window import Window
+from tangle.window import Weights, Window
 
 
 class NodeCore:
@@ -71,7 +72,6 @@ class NodeCore:
         self._entry_points = entry_points(genesis)
         self._window = Window(genesis.parameters, self._entry_points, state)
         self.graph = self._window.graph
-        self.weights = self._window.weights
         self._waiting = WaitingRoom()
         self.holding = HoldingRoom()
         self._inbox = MilestoneInbox()
@@ -159,6 +159,15 @@ class NodeCore:
             self._milestone_due_ms,
         )
         return min((at for at in deadlines if at is not None), default=None)
+
+    @property
+    def weights(self) -> Weights:
+        """Exact cumulative weights of the graph, and walks by them."""
+        return self._window.weights
+
+    def weigh_by(self, made: Callable[[Graph], Weights]) -> None:
+        """From now on keep weights in another way; the results stay the same."""
+        self._window.weigh_by(made)
 
     # Events.
 

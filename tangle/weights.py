@@ -13,6 +13,7 @@ from typing import Final
 
 from tangle.graph import Graph, Vertex
 from tangle.transaction import TransactionId
+from tangle.walking import Walk, WalkEnd, walk
 
 SWEEP_SIZE: Final = 4_096
 """Transactions per sweep: bounds a mask to 512 bytes, and so all masks of a sweep together."""
@@ -69,6 +70,10 @@ class CumulativeWeights:
         if self._arrived or self._dropped:
             self._settle()
         return self._weights[tx_id]
+
+    def walk(self, way: Walk) -> WalkEnd:
+        """Walk through the graph by these weights, as `tangle.walking.walk` says."""
+        return walk(self._graph, self.weight, way)
 
     def _take_up(self, vertex: Vertex) -> None:
         assert vertex.tx_id not in self._vertices, f"counted twice: {vertex.tx_id.hex()}"

@@ -1,8 +1,8 @@
 """The recent tangle: graph, weights and pending bodies, as deep as the rules look back."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Protocol
 
 from tangle.genesis import Parameters
 from tangle.graph import EMPTY, Graph
@@ -11,10 +11,21 @@ from tangle.outcomes import State
 from tangle.restored import Restored, StoredVertex
 from tangle.transaction import Data, TransactionId
 from tangle.verification import Verified, parse
+from tangle.walking import Walk, WalkEnd
 from tangle.weights import CumulativeWeights
 
 _KEPT_MARGIN: Final = 1
 """Milestones kept in the graph beyond `reference_depth`, so that the edge is seen exactly."""
+
+
+class Weights(Protocol):
+    """Exact weights of one graph, told what comes and goes: `CumulativeWeights` says when."""
+
+    def add(self, tx_id: TransactionId) -> None: ...  # noqa: D102
+    def forget(self, tx_ids: Iterable[TransactionId]) -> None: ...  # noqa: D102
+    def drop(self, tx_id: TransactionId) -> None: ...  # noqa: D102
+    def weight(self, tx_id: TransactionId) -> int: ...  # noqa: D102
+    def walk(self, way: Walk) -> WalkEnd: ...  # noqa: D102
 
 
 class Window:
@@ -33,7 +44,7 @@ class Window:
         is_young = confirmed_index <= self._kept_depth
         first = [(tx_id, 0) for tx_id in entry_points] if is_young else []
         self.graph = Graph([*first, *restored.roots])
-        self.weights = CumulativeWeights(self.graph)
+        self.weights: Weights = CumulativeWeights(self.graph)
         self.bodies: dict[TransactionId, Verified] = {}
         """Every solid transaction that no milestone references yet, milestones included."""
         self.issuers: Counter[PublicKey] = Counter()
@@ -43,6 +54,10 @@ class Window:
         self._restore(restored.recent)
         self._mark_expired(confirmed_index)
         self._drop_hopeless(confirmed_index)
+
+    def weigh_by(self, made: Callable[[Graph], Weights]) -> None:
+        """From now on keep weights in another way; the results stay the same."""
+        self.weights = made(self.graph)
 
     def state(self, tx_id: TransactionId) -> State | None:
         """Return the state of a solid transaction; `None` once it is referenced."""

@@ -6,7 +6,7 @@ from typing import Final
 from tangle.transaction import TransactionId
 from tip_selection.view import View
 from tip_selection.walk import draw_tip
-from tip_selection.weighted_walk import weighted_step
+from tip_selection.weighted_walk import bias
 
 WALKS: Final = 100
 """So that the share is a percentage."""
@@ -28,8 +28,8 @@ def confidence(view: View, rng: Random, tx_id: TransactionId) -> int:
     if view.graph[tx_id].referenced_index is not None:
         return WALKS
     above = _future_cone(view, tx_id)
-    step = weighted_step(view)
-    ends = (draw_tip(view, rng, step, taken=()).tx_id for _ in range(WALKS))
+    alpha = bias(view)
+    ends = (draw_tip(view, rng, alpha, taken=()).tx_id for _ in range(WALKS))
     return sum(end in above for end in ends)
 
 

@@ -29,6 +29,12 @@ def is_below_max_depth(vertex: Vertex, confirmed_index: int, max_depth: int) -> 
     return confirmed_index - vertex.oldest_root_index > max_depth
 
 
+def least_roots(confirmed_index: int, max_depth: int) -> tuple[int, int]:
+    """Return the least youngest and oldest root of what is non-lazy, as `score` says."""
+    oldest_age = min(MAX_OLDEST_ROOT_AGE, max_depth)
+    return confirmed_index - MAX_YOUNGEST_ROOT_AGE, confirmed_index - oldest_age
+
+
 def score(vertex: Vertex, confirmed_index: int, max_depth: int) -> Score:
     """Return the class of `vertex` when `confirmed_index` is the last milestone applied.
 

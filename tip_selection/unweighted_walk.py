@@ -1,9 +1,7 @@
 """The unweighted random walk: each child is as likely as any other."""
 
-from collections.abc import Sequence
 from random import Random
 
-from tangle.transaction import TransactionId
 from tip_selection.selection import Selection
 from tip_selection.view import View
 from tip_selection.walk import select_by_walks
@@ -18,9 +16,4 @@ def select_unweighted_walk(view: View, rng: Random, count: int) -> Selection:
     Source:
         *The Tangle*, section 4.1, with α = 0.
     """
-    return select_by_walks(view, rng, count, unweighted_step)
-
-
-def unweighted_step(children: Sequence[TransactionId], rng: Random) -> TransactionId:
-    """Choose one of `children` with equal probability."""
-    return rng.choice(children)
+    return select_by_walks(view, rng, count, alpha=0.0)

@@ -6,14 +6,19 @@ from typing import Protocol
 from tangle.genesis import Parameters
 from tangle.graph import Graph, Vertex
 from tangle.transaction import TransactionId
+from tangle.walking import Walk, WalkEnd
 from tip_selection.scores import Score, is_below_max_depth, score
 
 
 class Weights(Protocol):
-    """What the weighted walk needs to know of every transaction it may step to."""
+    """Exact cumulative weights of a graph, and walks by them."""
 
     def weight(self, tx_id: TransactionId) -> int:
         """Return the exact cumulative weight: itself and its future cone, 1 each."""
+        ...
+
+    def walk(self, way: Walk) -> WalkEnd:
+        """Walk through the graph, as `tangle.walking.walk` says."""
         ...
 
 

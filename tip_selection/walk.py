@@ -1,4 +1,4 @@
-"""Random walks from the recent past to the tips; which way they turn is an argument.
+"""Random walks from the recent past to the tips; how much they heed weight is an argument.
 
 A walker starts at a transaction that a milestone referenced `walk_depth` to 2 · `walk_depth`
 milestones back and steps from parent to child. It may step on milestones: they are vertices like
@@ -8,13 +8,14 @@ it, which is a legal parent too. What it ends on must be non-lazy (semi-lazy if 
 better); otherwise it walks again.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from random import Random
 from typing import Final
 
 from tangle.graph import Vertex
 from tangle.transaction import TransactionId
+from tangle.walking import SEED_BITS, Walk
 from tip_selection.pool import candidates, has_non_lazy_tip
 from tip_selection.scores import Score
 from tip_selection.selection import Selection, complete
@@ -29,9 +30,6 @@ STEP_BUDGET: Final = 20_000
 A walk through a window of 20,000 transactions takes about 500 steps of a few children each.
 """
 
-Step = Callable[[Sequence[TransactionId], Random], TransactionId]
-"""Chooses one of the children, which are ascending and at least one."""
-
 
 @dataclass(frozen=True, slots=True)
 class Draw:
@@ -45,7 +43,7 @@ class Draw:
     """Drawn uniformly from the pool, because no walk ended well in time."""
 
 
-def select_by_walks(view: View, rng: Random, count: int, step: Step) -> Selection:
+def select_by_walks(view: View, rng: Random, count: int, alpha: float) -> Selection:
     """Let `count` independent walkers choose; walkers that meet take the next distinct tip.
 
     Raises:
@@ -54,7 +52,7 @@ def select_by_walks(view: View, rng: Random, count: int, step: Step) -> Selectio
     chosen: list[TransactionId] = []
     walks = fallbacks = 0
     while view.graph.tip_count and len(chosen) < count:
-        draw = draw_tip(view, rng, step, taken=chosen)
+        draw = draw_tip(view, rng, alpha, taken=chosen)
         walks += draw.walks
         fallbacks += draw.is_fallback
         if draw.tx_id is None:
@@ -63,17 +61,20 @@ def select_by_walks(view: View, rng: Random, count: int, step: Step) -> Selectio
     return Selection(complete(view, chosen, count), walks, fallbacks)
 
 
-def draw_tip(view: View, rng: Random, step: Step, taken: Collection[TransactionId]) -> Draw:
+def draw_tip(view: View, rng: Random, alpha: float, taken: Collection[TransactionId]) -> Draw:
     """Walk until a walk ends on what may be offered and is not `taken`; else draw uniformly."""
     budget = STEP_BUDGET
+    oldest_root_index = view.confirmed_index - view.parameters.max_depth
     walks = 0
     while walks < MAX_TRIES and budget > 0:
         start = draw_start(view, rng)
         if start is None:
             break
         walks += 1
-        end, budget = _walk(view, rng, step, start, budget)
-        if end is not None and end.tx_id not in taken and _may_offer(view, end):
+        seed = rng.getrandbits(SEED_BITS)
+        end = view.weights.walk(Walk(start.tx_id, alpha, seed, oldest_root_index, budget))
+        budget = end.budget
+        if end.tx_id is not None and end.tx_id not in taken and _may_offer(view, end.tx_id):
             return Draw(end.tx_id, walks, is_fallback=False)
     rest = [tx_id for tx_id in candidates(view) if tx_id not in taken]
     if not rest:
@@ -94,37 +95,31 @@ def draw_start(view: View, rng: Random) -> Vertex | None:
         range(oldest, youngest + 1),
         range(youngest + 1, view.confirmed_index + 1),
     ):
-        ids = [tx_id for index in indexes for tx_id in view.graph.referenced_at(index)]
-        if ids and (start := view.graph[rng.choice(ids)]).children:
+        start = _drawn(view, rng, indexes)
+        if start is not None and start.children:
             return start
+        ids = (tx_id for index in indexes for tx_id in view.graph.referenced_at(index))
         vertices = [vertex for tx_id in ids if (vertex := view.graph[tx_id]).children]
         if vertices:
             return rng.choice(vertices)
     return None
 
 
-def _walk(
-    view: View, rng: Random, step: Step, start: Vertex, budget: int
-) -> tuple[Vertex | None, int]:
-    """Return where the walk ends, `None` if over budget, and what is left of the budget."""
-    here = start
-    while True:
-        budget -= 1 + len(here.children)
-        if budget < 0:
-            return None, 0
-        # Sorted, so that the order of arrival does not change what a seed chooses.
-        onward = sorted(tx_id for tx_id in here.children if _leads_on(view, view.graph[tx_id]))
-        if not onward:
-            return here, budget
-        here = view.graph[step(onward, rng)]
+def _drawn(view: View, rng: Random, indexes: range) -> Vertex | None:
+    """Draw one of what these milestones referenced without listing it all."""
+    counts = [view.graph.referenced_count(index) for index in indexes]
+    if not any(counts):
+        return None
+    number = rng.randrange(sum(counts))
+    for index, count in zip(indexes, counts, strict=True):
+        if number < count:
+            return view.graph.referenced_one(index, number)
+        number -= count
+    raise AssertionError(f"number {number} beyond {sum(counts)}")
 
 
-def _leads_on(view: View, child: Vertex) -> bool:
-    # Referenced vertices may well lie deeper than max depth: the walk only passes them.
-    return child.referenced_index is not None or not view.is_below_max_depth(child)
-
-
-def _may_offer(view: View, end: Vertex) -> bool:
+def _may_offer(view: View, tx_id: TransactionId) -> bool:
+    end = view.graph[tx_id]
     if end.referenced_index is not None:
         return False  # an old root with nothing but lazy children: nobody needs it approved
     rating = view.score(end)

@@ -35,6 +35,9 @@ from tip_selection.weighted_walk import select_weighted_walk
 Reserved = Callable[[], frozenset[int]]
 """Numbers kept for issuing a reading batch anew."""
 
+FindNonce = Callable[[TransactionId, int], bytes]
+"""The work of a transaction of so many bits; a faster way may take its place."""
+
 
 class Issuance:
     """Issues with the node's own key. An expired number is used again (PROTOCOL §4)."""
@@ -52,6 +55,7 @@ class Issuance:
         self._in_flight: set[int] = set()
         self._pending: dict[TransactionId, int] = {}
         self.reserved: Reserved = frozenset
+        self.find_nonce: FindNonce = find_nonce
         for stored in executor.journal.own_unreferenced(key.public):
             if self._core.state(stored.tx_id) in (State.TIP, State.PENDING):
                 self._pending[stored.tx_id] = decode(stored.data).transaction.sequence
@@ -86,7 +90,7 @@ class Issuance:
     async def work(self, transaction: Transaction) -> bytes:
         """Return a nonce that carries the work of `transaction`, found in another thread."""
         bits = required_bits(len(encode(transaction)), self._core.rules.work_per_byte)
-        return await asyncio.to_thread(find_nonce, transaction_id(transaction), bits)
+        return await asyncio.to_thread(self.find_nonce, transaction_id(transaction), bits)
 
     async def issue(
         self,

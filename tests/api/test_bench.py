@@ -1,58 +1,110 @@
-"""The command `bench energy`: its figures, one JSON object each."""
+"""The commands `bench …`: their figures, a table or one JSON object each."""
 
 import json
 
 import pytest
 from typer.testing import CliRunner
 
-from api.commands import bench_access, bench_commands
+from api.bench import access_load, energy_load, tangle_load
+from api.commands import bench_main
 from api.main import app
 from energy.workload import SHARES
 
-FIELDS = ["metric", "value", "unit", "rounds", "machine", "schema"]
+FIELDS = ["metric", "value", "unit", "rounds", "limit", "ratio", "cpu_us_per_item", "machine"]
 
 
-def test_every_figure_is_one_object_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench_commands, "MEMBERS", 30)
-    monkeypatch.setattr(bench_commands, "RESTING", (20, 40))
+def figures(*arguments: str) -> list[dict[str, object]]:
+    """Run a command with `--json`; return what it printed."""
+    word = arguments[0]
+    is_own_program = word in {command.name for command in bench_main.app.registered_commands}
+    program, path = (bench_main.app, ()) if is_own_program else (app, ("bench",))
+    result = CliRunner().invoke(program, [*path, *arguments, "--json"])
+    assert result.exit_code == 0, result.stderr
+    told = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [list(one) for one in told] == [[*FIELDS, "schema"]] * len(told)
+    assert all(one["value"] > 0 for one in told)
+    return told
 
-    result = CliRunner().invoke(app, ["bench", "energy", "--rounds", "2", "--operations", "100"])
 
-    figures = [json.loads(line) for line in result.stdout.splitlines()]
-    assert result.exit_code == 0
-    assert [list(one) for one in figures] == [FIELDS] * len(figures)
-    assert [(one["metric"], one["unit"]) for one in figures] == [
-        ("energy.applied", "operations/s"),
-        *((f"energy.applied.{kind}", "operations/s") for kind in SHARES),
-        ("market.orders.20", "orders/s"),
-        ("market.orders.40", "orders/s"),
+def test_energy_has_a_figure_for_each_kind_of_operation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(energy_load, "MEMBERS", 30)
+    monkeypatch.setattr(energy_load, "RESTING", (20, 40))
+
+    told = figures("energy", "--rounds", "2", "--operations", "100")
+
+    assert [(one["metric"], one["unit"], one["rounds"]) for one in told] == [
+        ("energy.applied", "operations/s", 2),
+        *((f"energy.applied.{kind}", "operations/s", 2) for kind in SHARES),
+        ("market.orders.20", "orders/s", 2),
+        ("market.orders.40", "orders/s", 2),
     ]
-    assert all(one["value"] > 0 and one["rounds"] == 2 for one in figures)
 
 
 def test_a_bill_run_is_one_figure() -> None:
-    result = CliRunner().invoke(app, ["bench", "bills", "--rounds", "1", "--members", "3"])
+    (told,) = figures("bills", "--rounds", "1", "--members", "3")
 
-    (figure,) = (json.loads(line) for line in result.stdout.splitlines())
-    assert result.exit_code == 0
-    assert list(figure) == FIELDS
-    assert (figure["metric"], figure["unit"]) == ("bills.month.3", "ms")
-    assert figure["value"] > 0
+    assert (told["metric"], told["unit"], told["limit"]) == ("bills.month.3", "ms", 30)
 
 
 def test_the_threshold_scheme_is_told_in_multiplications(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench_access, "REPEATS", 3)
+    monkeypatch.setattr(access_load, "REPEATS", 3)
 
-    result = CliRunner().invoke(app, ["bench", "access", "--rounds", "2"])
+    told = figures("access", "--rounds", "2")
 
-    figures = [json.loads(line) for line in result.stdout.splitlines()]
-    assert result.exit_code == 0
-    assert [list(one) for one in figures] == [FIELDS] * len(figures)
-    assert [(one["metric"], one["unit"]) for one in figures] == [
+    assert [(one["metric"], one["unit"]) for one in told] == [
         ("access.multiply", "ms"),
         *(
             (f"access.{name}", "multiplications")
             for name in ("encapsulate", "partial", "verify", "combine", "signature")
         ),
     ]
-    assert all(one["value"] > 0 and one["rounds"] == 2 for one in figures)
+
+
+def test_weights_are_held_against_their_twin_and_networkx(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tangle_load, "WINDOW", 200)
+    monkeypatch.setattr(tangle_load, "SMALL_WINDOW", 150)
+
+    told = figures("weights", "--rounds", "2")
+
+    assert [(one["metric"], one["unit"], one["limit"]) for one in told] == [
+        ("weights.batch64", "µs/transaction", 2),
+        ("weights.plain.batch64", "µs/transaction", None),
+        ("weights.all.150", "ms", None),
+        ("weights.networkx.150", "ms", None),
+        ("weights.speed_up.150", "x", 1_000),
+    ]
+
+
+def test_walks_and_work_are_measured_beside_their_twins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tangle_load, "WINDOW", 2_000)
+    monkeypatch.setattr(tangle_load, "SEARCHES", 2)
+    monkeypatch.setattr(tangle_load, "SIMULATED", 200)
+
+    told = [*figures("walk", "--rounds", "2"), *figures("work", "--rounds", "1")]
+
+    assert [one["metric"] for one in told] == [
+        "walk.selection",
+        "walk.selection.plain",
+        "walk.simulated.200",
+        "work.14bits",
+        "work.trials",
+        "work.14bits.plain",
+        "work.trials.plain",
+    ]
+
+
+def test_without_networkx_there_is_no_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tangle_load, "WINDOW", 100)
+    monkeypatch.setattr(tangle_load, "SMALL_WINDOW", 100)
+    monkeypatch.setattr(bench_main, "is_there", lambda library: library != "networkx")
+
+    told = figures("weights", "--rounds", "1")
+
+    assert all("networkx" not in str(one["metric"]) for one in told)
+
+
+def test_without_json_it_is_a_table() -> None:
+    result = CliRunner().invoke(app, ["bench", "bills", "--rounds", "1", "--members", "3"])
+
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[1].split()[0] == "bills.month.3"

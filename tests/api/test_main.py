@@ -99,6 +99,8 @@ def test_every_command_that_was_asked_for_is_there() -> None:
         "bench access",
         "bench bills",
         "bench energy",
+        *(f"simulate {verb}" for verb in ("run", "sweep")),
+        *(f"bench {load}" for load in ("walk", "weights", "work")),
         "energy show",
         "member show",
         "vote list",

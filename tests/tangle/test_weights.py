@@ -7,9 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tangle.graph import Graph
+from tangle.mirror import Mirror
 from tangle.transaction import TransactionId
 from tangle.weights import SWEEP_SIZE, CumulativeWeights
 from tests.drawing import draw, name_of, sketch, tx
+
+Made = type[CumulativeWeights] | type[Mirror]
+
+both = pytest.mark.parametrize("made", [CumulativeWeights, Mirror])
+"""What is asked of the plain weights is asked of their compiled twin."""
 
 
 def in_networkx(graph: Graph) -> "nx.DiGraph[TransactionId]":
@@ -26,16 +32,16 @@ def expected_weights(graph: Graph) -> dict[TransactionId, int]:
     return {tx_id: len(nx.descendants(model, tx_id)) + 1 for tx_id in model}
 
 
-def all_weights(weights: CumulativeWeights, graph: Graph) -> dict[TransactionId, int]:
+def all_weights(weights: CumulativeWeights | Mirror, graph: Graph) -> dict[TransactionId, int]:
     return {vertex.tx_id: weights.weight(vertex.tx_id) for vertex in graph.vertices()}
 
 
 class Random:
     """A graph with its weights that changes as the draws say."""
 
-    def __init__(self, data: st.DataObject) -> None:
+    def __init__(self, data: st.DataObject, made: Made) -> None:
         self.graph = sketch("")
-        self.weights = CumulativeWeights(self.graph)
+        self.weights = made(self.graph)
         self.index = 0
         self._data = data
         self._count = 0
@@ -98,18 +104,20 @@ STEPS: list[Callable[[Random], None]] = [
 ]
 
 
+@both
 @settings(deadline=None)
-@given(st.lists(st.sampled_from(STEPS), max_size=60), st.data())
+@given(steps=st.lists(st.sampled_from(STEPS), max_size=60), data=st.data())
 def test_weights_equal_networkx_whatever_happens_between_two_reads(
-    steps: list[Callable[[Random], None]], data: st.DataObject
+    made: Made, steps: list[Callable[[Random], None]], data: st.DataObject
 ) -> None:
-    tangle = Random(data)
+    tangle = Random(data, made)
 
     for step in [*steps, Random.read]:
         step(tangle)
 
 
-def test_a_transaction_weighs_its_future_cone_and_itself() -> None:
+@both
+def test_a_transaction_weighs_its_future_cone_and_itself(made: Made) -> None:
     graph = sketch("""
         a: g h
         b: a h
@@ -117,16 +125,17 @@ def test_a_transaction_weighs_its_future_cone_and_itself() -> None:
         d: g h
     """)
 
-    weights = CumulativeWeights(graph)
+    weights = made(graph)
 
     drawn = {name: weights.weight(tx(name)) for name in "ghabcd"}
     assert drawn == {"g": 5, "h": 5, "a": 3, "b": 2, "c": 1, "d": 1}
 
 
-def test_more_than_one_sweep_counts_each_transaction_once() -> None:
+@both
+def test_more_than_one_sweep_counts_each_transaction_once(made: Made) -> None:
     rng = random.Random(7)
     graph = sketch("")
-    weights = CumulativeWeights(graph)
+    weights = made(graph)
     ids = [tx("g"), tx("h")]
     for number in range(2 * SWEEP_SIZE + 100):
         parents = tuple(sorted(rng.sample(ids[-20:], 2)))
@@ -139,10 +148,11 @@ def test_more_than_one_sweep_counts_each_transaction_once() -> None:
         assert weights.weight(tx_id) == len(nx.descendants(model, tx_id)) + 1
 
 
-def test_a_burst_that_expires_between_two_reads_is_subtracted_through_itself() -> None:
+@both
+def test_a_burst_that_expires_between_two_reads_is_subtracted_through_itself(made: Made) -> None:
     graph = sketch("a: g h")
     draw(graph, "\n".join(f"b{n}: {f'b{n - 1}' if n else 'a'} h" for n in range(5_000)))
-    weights = CumulativeWeights(graph)
+    weights = made(graph)
     assert weights.weight(tx("a")) == 5_001
 
     for number in reversed(range(5_000)):
@@ -153,11 +163,12 @@ def test_a_burst_that_expires_between_two_reads_is_subtracted_through_itself() -
     assert weights.weight(tx("h")) == 2
 
 
-def test_nothing_piles_up_while_nobody_asks_for_a_weight() -> None:
+@both
+def test_nothing_piles_up_while_nobody_asks_for_a_weight(made: Made) -> None:
     count = SWEEP_SIZE + 10
     graph = sketch("")
     draw(graph, "\n".join(f"b{number}: g h" for number in range(count)))
-    weights = CumulativeWeights(graph)
+    weights = made(graph)
     assert weights.weight(tx("g")) == count + 1
 
     for number in range(count):
@@ -174,10 +185,11 @@ def test_nothing_piles_up_while_nobody_asks_for_a_weight() -> None:
     assert not weights._dropped
 
 
+@both
 @pytest.mark.parametrize("read_before", ["", "a"])
-def test_what_is_gone_has_no_weight(read_before: str) -> None:
+def test_what_is_gone_has_no_weight(made: Made, read_before: str) -> None:
     graph = sketch("a: g h")
-    weights = CumulativeWeights(graph)
+    weights = made(graph)
     for name in read_before:
         weights.weight(tx(name))
 
@@ -193,9 +205,10 @@ def test_what_is_gone_has_no_weight(read_before: str) -> None:
         weights.weight(tx("never"))
 
 
-def test_counting_twice_is_a_bug() -> None:
+@both
+def test_counting_twice_is_a_bug(made: Made) -> None:
     graph = sketch("a: g h")
-    weights = CumulativeWeights(graph)
+    weights = made(graph)
 
     with pytest.raises(AssertionError):
         weights.add(tx("a"))

@@ -1,7 +1,9 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tangle import work, work_kernel
 from tangle.errors import MissingWorkError
 from tangle.hashing import digest
 from tangle.transaction import NONCE_SIZE, TransactionId
@@ -73,3 +75,35 @@ def test_work_for_one_transaction_is_none_for_another() -> None:
 
     with pytest.raises(MissingWorkError):
         verify_work(TransactionId(digest(b"other")), nonce, 12)
+
+
+@given(ids, st.integers(0, 12), st.integers(0, 2**40))
+def test_the_compiled_search_finds_the_same_nonce(
+    tx_id: TransactionId, bits: int, start: int
+) -> None:
+    assert work_kernel.find_nonce(tx_id, bits, start) == find_nonce(tx_id, bits, start)
+
+
+def test_the_compiled_search_goes_on_beyond_one_call() -> None:
+    nonce = work_kernel.find_nonce(TX_ID, 20)
+
+    verify_work(TX_ID, nonce, 20)
+    assert int.from_bytes(nonce, "big") > work_kernel.TRIALS_PER_CALL
+
+
+def test_the_compiled_search_as_plain_python_does_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = work_kernel.find_nonce(TX_ID, 5, 3)
+    for name in ("search", "_compress", "_turned", "_swapped"):
+        monkeypatch.setattr(work_kernel, name, getattr(work_kernel, name).py_func)
+
+    with np.errstate(over="ignore"):  # 64 bits run over on purpose
+        assert work_kernel.find_nonce(TX_ID, 5, 3) == found
+
+
+def test_a_search_gives_up_far_beyond_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "MAX_TRIALS", 2 * work_kernel.TRIALS_PER_CALL)
+
+    with pytest.raises(AssertionError, match="63 zero bits"):
+        work_kernel.find_nonce(TX_ID, 63)

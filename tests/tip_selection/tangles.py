@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tangle.genesis import Parameters
 from tangle.graph import Graph
 from tangle.transaction import TransactionId
+from tangle.walking import Walk, WalkEnd, step_odds, walk
 from tests.drawing import draw, sketch
 from tip_selection.view import UNMEASURED, Load, View
 
@@ -25,6 +26,9 @@ class OracleWeights:
             cone = approvals(self.graph, tx_id)
             self.known[tx_id] = 1 + len(networkx.descendants(cone, tx_id))
         return self.known[tx_id]
+
+    def walk(self, way: Walk) -> WalkEnd:
+        return walk(self.graph, self.weight, way)
 
 
 def approvals(graph: Graph, root: TransactionId) -> "networkx.DiGraph[TransactionId]":
@@ -45,10 +49,20 @@ def approvals(graph: Graph, root: TransactionId) -> "networkx.DiGraph[Transactio
 class GivenWeights:
     """Weights as the test says, whatever the graph."""
 
+    graph: Graph
     by_id: dict[TransactionId, int]
 
     def weight(self, tx_id: TransactionId) -> int:
         return self.by_id[tx_id]
+
+    def walk(self, way: Walk) -> WalkEnd:
+        return walk(self.graph, self.weight, way)
+
+
+def probabilities(weights: list[int], alpha: float) -> list[float]:
+    """Return how likely a walk turns to each child."""
+    odds = step_odds(weights, alpha)
+    return [each / sum(odds) for each in odds]
 
 
 def view_of(

@@ -4,9 +4,8 @@ import pytest
 
 from tangle.genesis import Parameters
 from tests.drawing import sketch, tx
-from tests.tip_selection.tangles import milestones, view_of
+from tests.tip_selection.tangles import milestones, probabilities, view_of
 from tip_selection.confidence import confidence
-from tip_selection.weighted_walk import step_probabilities
 
 FORK = """
     heavy: g h
@@ -25,7 +24,7 @@ def test_what_every_tip_approves_is_certain() -> None:
 
 def test_a_side_branch_has_the_share_of_the_walks_that_turn_there() -> None:
     view = view_of(sketch(FORK), parameters=Parameters(alpha_ppm=400_000))
-    heavy, light = step_probabilities([4, 1], 0.4)
+    heavy, light = probabilities([4, 1], 0.4)
 
     assert confidence(view, Random(1), tx("a")) == pytest.approx(100 * heavy, abs=15)
     assert confidence(view, Random(1), tx("light")) == pytest.approx(100 * light, abs=15)

@@ -1,8 +1,10 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tangle.graph import Vertex
 from tangle.transaction import TransactionId
-from tip_selection.scores import Score, is_below_max_depth, score
+from tip_selection.scores import Score, is_below_max_depth, least_roots, score
 
 NOW = 100
 
@@ -33,6 +35,18 @@ def vertex(youngest_age: int, oldest_age: int) -> Vertex:
 )
 def test_the_score_is_that_of_tip_3(youngest_age: int, oldest_age: int, expected: Score) -> None:
     assert score(vertex(youngest_age, oldest_age), NOW, max_depth=15) is expected
+
+
+@given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 30))
+def test_the_least_roots_of_what_is_non_lazy_are_those_of_the_score(
+    youngest_age: int, further: int, max_depth: int
+) -> None:
+    one = vertex(youngest_age, youngest_age + further)
+    youngest, oldest = least_roots(NOW, max_depth)
+
+    is_non_lazy = one.youngest_root_index >= youngest and one.oldest_root_index >= oldest
+
+    assert is_non_lazy == (score(one, NOW, max_depth) is Score.NON_LAZY)
 
 
 def test_below_max_depth_begins_one_after_it() -> None:

@@ -1,17 +1,15 @@
 """Where walkers start, how they end, and what stops them."""
 
 from collections import Counter
-from collections.abc import Sequence
 from random import Random
 
 import pytest
 
 from tangle.genesis import Parameters
-from tangle.transaction import TransactionId
 from tests.drawing import draw, name_of, sketch, tx
-from tests.tip_selection.tangles import milestones, view_of
+from tests.tip_selection.tangles import GivenWeights, milestones, view_of
 from tip_selection import walk
-from tip_selection.unweighted_walk import select_unweighted_walk, unweighted_step
+from tip_selection.unweighted_walk import select_unweighted_walk
 from tip_selection.view import View
 from tip_selection.walk import Draw, draw_start, draw_tip
 
@@ -81,7 +79,7 @@ def test_a_walk_passes_milestones_and_may_end_on_the_last() -> None:
     graph = sketch("a: g h\nM1 @1: a g\nM2 @2: M1 a\nb: a g")
     view = view_of(graph, 2, SHALLOW)
 
-    ends = {draw_tip(view, Random(seed), unweighted_step, ()).tx_id for seed in range(50)}
+    ends = {draw_tip(view, Random(seed), 0.0, ()).tx_id for seed in range(50)}
 
     assert ends == {tx("M2"), tx("b")}
 
@@ -90,7 +88,7 @@ def test_a_lazy_result_is_walked_again() -> None:
     graph = sketch(f"a: g h\n{milestones(1, 16)}\nfresh: M16 M15\nlazy: M15 a")
     view = view_of(graph, 16, Parameters(walk_depth=1))
 
-    draws = [draw_tip(view, Random(seed), unweighted_step, ()) for seed in range(50)]
+    draws = [draw_tip(view, Random(seed), 0.0, ()) for seed in range(50)]
 
     assert {draw.tx_id for draw in draws} == {tx("fresh")}
 
@@ -99,7 +97,7 @@ def test_a_step_never_leads_to_what_is_below_max_depth() -> None:
     graph = sketch(f"a: g h\n{milestones(1, 16)}\nfresh: M16 M15\nhidden: fresh a\nalso: M16 a")
     view = view_of(graph, 16, SHALLOW)
 
-    draws = [draw_tip(view, Random(seed), unweighted_step, ()) for seed in range(50)]
+    draws = [draw_tip(view, Random(seed), 0.0, ()) for seed in range(50)]
 
     # Nothing that counts approves it, so it is as good as a tip.
     assert {draw.tx_id for draw in draws} == {tx("fresh")}
@@ -110,7 +108,7 @@ def test_a_walk_passes_referenced_transactions_deeper_than_max_depth() -> None:
     graph = sketch(f"{milestones(1, 40)}\na: M39 M40\nb: M39 M40")
     view = view_of(graph, 40, Parameters(walk_depth=20, max_depth=2))
 
-    assert draw_tip(view, Random(1), unweighted_step, ()).walks == 1
+    assert draw_tip(view, Random(1), 0.0, ()).walks == 1
 
 
 def test_walkers_that_meet_take_distinct_tips() -> None:
@@ -125,11 +123,10 @@ def test_walkers_that_meet_take_distinct_tips() -> None:
 
 def test_a_tip_no_walk_finds_is_drawn_uniformly_and_counted() -> None:
     graph = sketch("a: g h\nb: g h")
+    weights = GivenWeights(graph, {tx("a"): 9, tx("b"): 1})
+    view = View(graph, weights, 0, Parameters())
 
-    def always_a(children: Sequence[TransactionId], _: Random) -> TransactionId:
-        return children[0]
-
-    drawn = draw_tip(view_of(graph), Random(1), always_a, taken=(tx("a"),))
+    drawn = draw_tip(view, Random(1), 1_000.0, taken=(tx("a"),))
 
     assert drawn == Draw(tx("b"), walk.MAX_TRIES, is_fallback=True)
 
@@ -137,7 +134,7 @@ def test_a_tip_no_walk_finds_is_drawn_uniformly_and_counted() -> None:
 def test_nothing_left_to_offer_is_no_fallback() -> None:
     graph = sketch("a: g h")
 
-    drawn = draw_tip(view_of(graph), Random(1), unweighted_step, taken=(tx("a"),))
+    drawn = draw_tip(view_of(graph), Random(1), 0.0, taken=(tx("a"),))
 
     assert drawn == Draw(None, walk.MAX_TRIES, is_fallback=False)
 
@@ -147,9 +144,9 @@ def test_a_walk_over_budget_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
     vertices_and_children = 5 + 4
 
     monkeypatch.setattr(walk, "STEP_BUDGET", vertices_and_children)
-    in_time = draw_tip(view, Random(2), unweighted_step, ())
+    in_time = draw_tip(view, Random(2), 0.0, ())
     monkeypatch.setattr(walk, "STEP_BUDGET", vertices_and_children - 1)
-    too_late = draw_tip(view, Random(2), unweighted_step, ())
+    too_late = draw_tip(view, Random(2), 0.0, ())
 
     assert in_time == Draw(tx("d"), 1, is_fallback=False)
     assert too_late == Draw(tx("d"), 1, is_fallback=True)
@@ -159,7 +156,7 @@ def test_the_budget_is_that_of_all_walks_of_a_walker(monkeypatch: pytest.MonkeyP
     chain = sketch("a: g h\nb: a\nc: b\nd: c")
     monkeypatch.setattr(walk, "STEP_BUDGET", 20)
 
-    drawn = draw_tip(view_of(chain), Random(2), unweighted_step, taken=(tx("d"),))
+    drawn = draw_tip(view_of(chain), Random(2), 0.0, taken=(tx("d"),))
 
     assert drawn == Draw(None, 3, is_fallback=False)
 
@@ -186,7 +183,7 @@ def test_a_tip_without_a_recent_root_is_walked_away_from() -> None:
     graph = sketch(f"lazy: g h\n{milestones(1, 10)}\nfresh: M10 M9")
     view = view_of(graph, 10)
 
-    draws = [draw_tip(view, Random(seed), unweighted_step, ()) for seed in range(50)]
+    draws = [draw_tip(view, Random(seed), 0.0, ()) for seed in range(50)]
 
     assert {draw.tx_id for draw in draws} == {tx("fresh")}
     assert max(draw.walks for draw in draws) > 1
@@ -196,7 +193,7 @@ def test_semi_lazy_results_stand_for_want_of_better() -> None:
     graph = sketch(f"old: g h\n{milestones(1, 14)}\nmixed: M14 old\nalso: M14 old")
     view = view_of(graph, 14, SHALLOW)
 
-    draws = [draw_tip(view, Random(seed), unweighted_step, ()) for seed in range(20)]
+    draws = [draw_tip(view, Random(seed), 0.0, ()) for seed in range(20)]
 
     assert {draw.tx_id for draw in draws} == {tx("mixed"), tx("also")}
     assert {draw.walks for draw in draws} == {1}

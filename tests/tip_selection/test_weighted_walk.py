@@ -9,23 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tangle.genesis import Parameters
+from tangle.walking import step_odds
 from tests.drawing import sketch, tx
 from tests.tip_selection.tangles import (
     GivenWeights,
     OracleWeights,
     approvals,
+    probabilities,
     view_of,
     views,
 )
-from tip_selection.unweighted_walk import select_unweighted_walk, unweighted_step
+from tip_selection.unweighted_walk import select_unweighted_walk
 from tip_selection.view import Load, View
 from tip_selection.walk import draw_tip
-from tip_selection.weighted_walk import (
-    bias,
-    select_weighted_walk,
-    step_probabilities,
-    weighted_step,
-)
+from tip_selection.weighted_walk import bias, select_weighted_walk
 
 BRANCHES = """
     heavy: g h
@@ -51,20 +48,20 @@ BRANCHES = """
 def test_step_probabilities_follow_the_formula(
     weights: list[int], alpha: float, expected: tuple[float, ...]
 ) -> None:
-    assert step_probabilities(weights, alpha) == pytest.approx(expected, abs=1e-12)
+    assert probabilities(weights, alpha) == pytest.approx(expected, abs=1e-12)
 
 
 @given(
     st.lists(st.integers(1, 10**6), min_size=1, max_size=8),
     st.floats(0, 10, allow_nan=False),
 )
-def test_step_probabilities_sum_to_one_and_order_as_weights_do(
+def test_the_heaviest_child_has_odds_of_one_and_odds_order_as_weights_do(
     weights: list[int], alpha: float
 ) -> None:
-    probabilities = step_probabilities(weights, alpha)
+    odds = step_odds(weights, alpha)
 
-    assert math.fsum(probabilities) == pytest.approx(1)
-    by_weight = sorted(zip(weights, probabilities, strict=True))
+    assert max(odds) == 1
+    by_weight = sorted(zip(weights, odds, strict=True))
     assert all(low[1] <= high[1] + 1e-12 for low, high in pairwise(by_weight))
 
 
@@ -82,16 +79,16 @@ def test_step_probabilities_on_a_tangle_are_those_of_its_future_cones(
     if children:
         odds = [math.exp(alpha * cone_size) / math.exp(alpha * max(cones)) for cone_size in cones]
         expected = [each / sum(odds) for each in odds]
-        assert step_probabilities(weights, alpha) == pytest.approx(expected)
+        assert probabilities(weights, alpha) == pytest.approx(expected)
 
 
 def test_walkers_reach_tips_as_often_as_the_formula_says() -> None:
     graph = sketch(BRANCHES)
     view = view_of(graph, parameters=Parameters(alpha_ppm=400_000))
-    heavy, light = step_probabilities([4, 2], 0.4)
-    rng, step = Random(11), weighted_step(view)
+    heavy, light = probabilities([4, 2], 0.4)
+    rng, alpha = Random(11), bias(view)
 
-    ends = Counter(draw_tip(view, rng, step, ()).tx_id for _ in range(4_000))
+    ends = Counter(draw_tip(view, rng, alpha, ()).tx_id for _ in range(4_000))
 
     # Variance of 4,000 draws is below 4,000 / 4, so five deviations are 160.
     assert ends[tx("c")] == pytest.approx(4_000 * heavy, abs=160)
@@ -102,9 +99,9 @@ def test_walkers_reach_tips_as_often_as_the_formula_says() -> None:
 def test_a_large_bias_always_takes_the_heaviest_child() -> None:
     graph = sketch(BRANCHES)
     view = view_of(graph, parameters=Parameters(alpha_ppm=10**9))
-    rng, step = Random(5), weighted_step(view)
+    rng, alpha = Random(5), bias(view)
 
-    ends = {draw_tip(view, rng, step, ()).tx_id for _ in range(200)}
+    ends = {draw_tip(view, rng, alpha, ()).tx_id for _ in range(200)}
 
     assert ends == {tx("c")}
 
@@ -112,10 +109,10 @@ def test_a_large_bias_always_takes_the_heaviest_child() -> None:
 def test_without_bias_the_walk_is_the_unweighted_one() -> None:
     graph = sketch(BRANCHES)
     view = view_of(graph, parameters=Parameters(alpha_ppm=0))
-    rng, step = Random(5), weighted_step(view)
+    rng, alpha = Random(5), bias(view)
 
-    weighted = Counter(draw_tip(view, rng, step, ()).tx_id for _ in range(4_000))
-    unweighted = Counter(draw_tip(view, rng, unweighted_step, ()).tx_id for _ in range(4_000))
+    weighted = Counter(draw_tip(view, rng, alpha, ()).tx_id for _ in range(4_000))
+    unweighted = Counter(draw_tip(view, rng, 0.0, ()).tx_id for _ in range(4_000))
 
     for tip in (tx("c"), tx("d")):
         assert weighted[tip] == pytest.approx(2_000, abs=160)
@@ -124,7 +121,7 @@ def test_without_bias_the_walk_is_the_unweighted_one() -> None:
 
 def test_the_weights_given_decide_and_nothing_else() -> None:
     graph = sketch("a: g h\nb: g h\nc: g h")
-    weights = GivenWeights({tx("a"): 1, tx("b"): 9, tx("c"): 1})
+    weights = GivenWeights(graph, {tx("a"): 1, tx("b"): 9, tx("c"): 1})
     view = View(graph, weights, 0, Parameters(alpha_ppm=10**9))
 
     first = {select_weighted_walk(view, Random(seed), 1).parents for seed in range(50)}

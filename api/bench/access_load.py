@@ -12,6 +12,7 @@ from typing import Final
 from nacl import bindings
 
 from access.threshold import feldman, tdh2
+from api.bench.figures import Figure
 from tangle.keys import SigningKey, is_signed
 
 K: Final = 3
@@ -24,8 +25,8 @@ _LABEL: Final = b"bench"
 _SEED: Final = 1
 
 
-def access_figures(rounds: int) -> Iterator[tuple[str, str, list[float]]]:
-    """Yield name, unit and the value of each round, one figure after the other.
+def access_figures(rounds: int) -> Iterator[Figure]:
+    """Yield what each operation costs.
 
     `access.partial` is what a node does for a chunk: check the capsule, and give its part. The
     first figure is one PyNaCl multiplication in milliseconds, the last one an Ed25519 signature.
@@ -33,13 +34,13 @@ def access_figures(rounds: int) -> Iterator[tuple[str, str, list[float]]]:
     operations = _operations(Random(_SEED))
     multiply = operations.pop("multiply")
     units = [_seconds(multiply) for _ in range(rounds)]
-    yield "access.multiply", "ms", [one * 1_000 for one in units]
+    yield Figure("access.multiply", "ms", tuple(one * 1_000 for one in units))
     for name, operation in operations.items():
         values = []
         for _ in range(rounds):
             unit = _seconds(multiply)
             values.append(_seconds(operation) / unit)
-        yield f"access.{name}", UNIT, values
+        yield Figure(f"access.{name}", UNIT, tuple(values))
 
 
 def _operations(rng: Random) -> dict[str, Callable[[], object]]:
