@@ -19,6 +19,7 @@ PACKAGES = (
     "scripts",
 )
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+PAGES = sorted((*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")))
 MAX_MODULE_LINES = 500
 MAX_FUNCTION_LINES = 60
 VAGUE = {"utils", "util", "helpers", "common", "misc", "base", "manager"}
@@ -52,3 +53,10 @@ def test_a_module_stays_readable(path: Path) -> None:
     assert long == []
     assert inner == []
     assert path.stem not in VAGUE
+
+
+@pytest.mark.parametrize("path", PAGES, ids=_name)
+def test_a_page_holds_one_side_of_every_merge(path: Path) -> None:
+    starts = ("<<<<<<< ", ">>>>>>> ")
+
+    assert [line for line in path.read_text("utf-8").splitlines() if line.startswith(starts)] == []
