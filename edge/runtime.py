@@ -18,6 +18,7 @@ from edge.mesh.frames import Body
 from edge.mesh.mesh import Mesh
 from edge.meters.metering import Metering
 from edge.meters.mqtt import MeterLink
+from edge.node.checking import Checking, check
 from edge.node.executor import Executor
 from edge.node.issuance import Issuance
 from edge.node.load import LoadMeter
@@ -95,6 +96,8 @@ class EdgeNode:
         self.core = NodeCore(genesis, contracts, restored)
         verify_state(self.core, self.journal)
         self.executor = Executor(self.core, self.journal, self.mesh, around.rng)
+        self.checking = Checking(self.core.rules)
+        self._most = FIRST
         self.load = LoadMeter()
         self.issuance = Issuance(self.executor, key, self.clock, around.rng, self.load)
         self.promoting = Promoting(self.executor, self.issuance, self.clock)
@@ -119,17 +122,21 @@ class EdgeNode:
             StorageError: In a group; what happened is not durable, so the node stops.
             DamagedStoreError: In a group; the journal is not what was written.
         """
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._hear())
-            group.create_task(self._beat())
-            group.create_task(self._watch_failure())
-            group.create_task(self.promoting.run())
-            group.create_task(self.sweeping.run())
-            group.create_task(self._speed_up())
-            if self.metering is not None:
-                group.create_task(self.metering.run())
-            for service in services:
-                group.create_task(_awaited(service))
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._hear())
+                group.create_task(self._take_in())
+                group.create_task(self._beat())
+                group.create_task(self._watch_failure())
+                group.create_task(self.promoting.run())
+                group.create_task(self.sweeping.run())
+                group.create_task(self._speed_up())
+                if self.metering is not None:
+                    group.create_task(self.metering.run())
+                for service in services:
+                    group.create_task(_awaited(service))
+        finally:
+            self.checking.close()
 
     def submit(self, data: bytes) -> TransactionId:
         """Take in canonical bytes; durable and sent when it returns.
@@ -151,16 +158,33 @@ class EdgeNode:
 
     async def _hear(self) -> None:
         """Let the core hear its peers, and wake it at its deadlines."""
-        most = FIRST
+        executor, checking = self.executor, self.checking
         while True:
             deadline_ms = self.core.next_deadline_ms()
             frames = await self._next_frames(deadline_ms)
             now, began_ns = self.clock.instant(), time.thread_time_ns()
-            self.executor.hear(frames, now, most)
-            if self.executor.is_behind:  # it was a full turn
-                most = adapted(most, (time.thread_time_ns() - began_ns) // 1_000_000)
+            arrivals = executor.sort(frames, now, self._most, checking.turn_bytes)
+            if checking.is_for_here(arrivals):
+                executor.take_in(check(arrivals, self.core.rules), now)
+            elif arrivals:
+                await checking.put(arrivals)
+            if executor.is_behind:  # it was a full turn
+                self._paced(began_ns)
             if deadline_ms is not None and deadline_ms <= now.wall_ms:
-                self.executor.carry_out(self.core.tick(now), now)
+                executor.carry_out(self.core.tick(now), now)
+
+    async def _take_in(self) -> None:
+        """Let the core hear what has been checked, in the order in which it was heard."""
+        while True:
+            checked = await self.checking.take()
+            began_ns = time.thread_time_ns()
+            self.executor.take_in(checked, self.clock.instant())
+            if len(checked) >= self._most:
+                self._paced(began_ns)
+
+    def _paced(self, began_ns: int) -> None:
+        """Make the next turn longer or shorter, by what the one since `began_ns` has cost."""
+        self._most = adapted(self._most, (time.thread_time_ns() - began_ns) // 1_000_000)
 
     async def _next_frames(self, deadline_ms: int | None) -> list[tuple[PeerId, Body]]:
         """Return what peers said since, nothing while the batch before is being worked on."""

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from tangle.accounts import coordinators, identity
+from tangle.accounts import coordinators, is_registered
 from tangle.address import address_of
 from tangle.contracts import Contracts, Rules
 from tangle.effects import (
@@ -184,6 +184,13 @@ class NodeCore:
             return [Misbehaved(peer, error)]
         return self._admit(Arrival(verified, peer), now)
 
+    def accept(self, peer: PeerId, verified: Verified, now: Instant) -> list[Effect]:
+        """Handle a transaction that `peer` sent and that has passed phase 1 already.
+
+        Whoever calls it has checked fields, work and signature: `receive` does all of it by itself.
+        """
+        return [] if self.is_known(verified.tx_id) else self._admit(Arrival(verified, peer), now)
+
     def submit(self, data: bytes, now: Instant) -> list[Effect]:
         """Handle a transaction handed in here: it is attached at once or refused.
 
@@ -278,7 +285,7 @@ class NodeCore:
         return now.wall_ms + ahead_ms // self.parameters.time_scale + 1
 
     def _is_registered(self, issuer: PublicKey) -> bool:
-        return self._is_open or identity(self._ledger.rows, address_of(issuer)) is not None
+        return self._is_open or is_registered(self._ledger.rows, address_of(issuer))
 
     def _verify_attachable(self, verified: Verified, now: Instant) -> None:
         transaction = verified.transaction

@@ -3,6 +3,8 @@
 What fails here is invalid for ever, on every node: it is never stored and never relayed.
 """
 
+from typing import Final
+
 import msgspec
 
 from tangle.accounts import CoordinatorKeys
@@ -11,11 +13,12 @@ from tangle.contracts import Rules
 from tangle.errors import (
     BadMilestoneError,
     BadPayloadError,
+    BadSignatureError,
     MalformedBytesError,
     WrongNetworkError,
 )
 from tangle.hashing import digest, domain
-from tangle.keys import is_signed, verify
+from tangle.keys import SignedMessage, is_opened, is_signed
 from tangle.transaction import (
     VERSION,
     IssuerWitness,
@@ -32,7 +35,9 @@ from tangle.transaction import (
 )
 from tangle.work import required_bits, verify_work
 
-_DOMAIN = domain("transaction")
+_DOMAIN: Final = domain("transaction")
+_HEAD_SIZE: Final = 1
+"""Bytes before the signed fields: an array of two."""
 
 
 class Verified(msgspec.Struct, frozen=True, gc=False):
@@ -67,9 +72,10 @@ def parse(data: bytes) -> Verified:
 
 
 def _parsed(signed: SignedTransaction, data: bytes) -> Verified:
-    fields = encode(signed.transaction)
-    tx_id = TransactionId(digest(_DOMAIN + fields))
-    return Verified(tx_id, data, signed.transaction, signed.witness, len(fields))
+    # Canonical bytes are an array of two: the signed fields lie between its head and the witness.
+    size_bytes = len(data) - _HEAD_SIZE - len(encode(signed.witness))
+    tx_id = TransactionId(digest(_DOMAIN + data[_HEAD_SIZE : _HEAD_SIZE + size_bytes]))
+    return Verified(tx_id, data, signed.transaction, signed.witness, size_bytes)
 
 
 def verify_fields(verified: Verified, rules: Rules) -> None:
@@ -125,13 +131,38 @@ def verify_witness(verified: Verified, rules: Rules) -> None:
         MissingWorkError: Too little work for the size.
         BadSignatureError: Not signed by the issuer.
     """
+    signed = verify_but_signature(verified, rules)
+    if signed is not None and not is_opened(*signed):
+        raise bad_signature(verified)
+
+
+def verify_but_signature(verified: Verified, rules: Rules) -> SignedMessage | None:
+    """Check the work of an issuer, and return whose signature of what is left to be checked.
+
+    Returns:
+        For `tangle.keys.is_opened`; `None` for a milestone, whose signatures need the ledger's
+        state.
+
+    Raises:
+        MissingWorkError: Too little work for the size.
+    """
     witness = verified.witness
     if isinstance(witness, MilestoneWitness):
-        return
+        return None
     verify_work(
         verified.tx_id, witness.nonce, required_bits(verified.size_bytes, rules.work_per_byte)
     )
-    verify(verified.transaction.issuer, preimage(verified.transaction), witness.signature)
+    fields = verified.data[_HEAD_SIZE : _HEAD_SIZE + verified.size_bytes]
+    return verified.transaction.issuer, witness.signature + _DOMAIN + fields
+
+
+def bad_signature(verified: Verified) -> BadSignatureError:
+    """Return what is wrong with a transaction that its issuer has not signed."""
+    witness, issuer = verified.witness, verified.transaction.issuer
+    assert isinstance(witness, IssuerWitness)
+    return BadSignatureError(
+        f"signature {witness.signature[:8].hex()}… is not by key {issuer[:8].hex()}…"
+    )
 
 
 def verify_milestone_signatures(verified: Verified, coordinators: CoordinatorKeys) -> None:

@@ -31,6 +31,8 @@ from edge.mesh.slot_sums import SumsAnswer, SumsBody, SumsQuery
 from edge.node.admission import Admission
 from edge.node.answer_budget import AnswerBudget
 from edge.node.catch_up import CatchUp, Progress
+from edge.node.checking import Checked, check
+from edge.node.fair_queue import TURN_BYTES, Queued
 from edge.node.pace import MOST
 from edge.node.serving import ConeServer, Outlet
 from edge.node.standing import Standings
@@ -51,6 +53,7 @@ from tangle.node import NodeCore
 from tangle.outcomes import State
 from tangle.proposals import CoSignature, Proposal
 from tangle.transaction import TransactionId
+from tangle.verification import parse
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -91,6 +94,9 @@ class _Said:
     """What came of the frames of one turn."""
 
     effects: list[Effect] = field(default_factory=list)
+    arrivals: list[Queued] = field(default_factory=list)
+    """Whose turn it is."""
+
     requests: list[tuple[PeerId, Request]] = field(default_factory=list)
     besides: list[tuple[PeerId, _Besides]] = field(default_factory=list)
 
@@ -146,10 +152,46 @@ class Executor:
     def hear(self, frames: Iterable[tuple[PeerId, Body]], now: Instant, most: int = MOST) -> None:
         """Handle some of what peers said, all in one commit, then answer their requests.
 
+        As `sort` and `take_in` do in two steps, with the verdicts of phase 1 computed in between.
+        """
+        said = self._listen(frames, now, most, TURN_BYTES)
+        self.admission.begin_check(said.arrivals)
+        said.effects += self._accept(check(said.arrivals, self.core.rules), now)
+        self._conclude(said, now)
+
+    def sort(
+        self,
+        frames: Iterable[tuple[PeerId, Body]],
+        now: Instant,
+        most: int = MOST,
+        turn_bytes: int = TURN_BYTES,
+    ) -> list[Queued]:
+        """Handle some of what peers said, but for the transactions whose turn it is: return these.
+
         What is more than `most` transactions is left to the next call; see `is_behind`. They wait
         in the fair queue, of which the call that leaves nothing serves one turn; see `is_busy`.
         That queue is fair, what lies before it is not: so all is taken in first.
+
+        Returns:
+            What is to be checked and handed to `take_in`, in this order and none left out.
         """
+        said = self._listen(frames, now, most, turn_bytes)
+        self.admission.begin_check(said.arrivals)
+        self._conclude(said, now)
+        return said.arrivals
+
+    def take_in(self, checked: Sequence[Checked], now: Instant) -> None:
+        """Hand the core what passed phase 1, all in one commit, and blame who sent the rest."""
+        self.carry_out(self._accept(checked, now), now)
+        self._steer(now)  # history that came in makes room for more
+
+    def _listen(
+        self,
+        frames: Iterable[tuple[PeerId, Body]],
+        now: Instant,
+        most: int,
+        turn_bytes: int,
+    ) -> "_Said":
         self._heard.extend(frames)
         said = _Said()
         while self._heard and most > 0:
@@ -161,19 +203,20 @@ class Executor:
                 if rest:
                     self._heard.appendleft((peer, Transactions(rest)))
                 most -= len(items)
-                said.effects += self._take_in(peer, items, now)
+                self.catch_up.received(peer, sum(map(len, items)), now.wall_ms)
+                for data in items:
+                    self._arrive(peer, data, now, said)
             else:
                 self._listen_to(peer, body, now, said)
-        for queued in () if self.is_behind else self.admission.turn():
-            said.effects += self._receive(queued.peer, queued.data, now)
+        if not self.is_behind:
+            said.arrivals += self.admission.turn(turn_bytes)
+        return said
+
+    def _conclude(self, said: "_Said", now: Instant) -> None:
         self.carry_out(said.effects, now)
         self._answer_all(said.requests, now)
         self._steer(now)
         self._pass_on(said.besides, now)
-
-    def _take_in(self, peer: PeerId, items: Sequence[bytes], now: Instant) -> list[Effect]:
-        self.catch_up.received(peer, sum(map(len, items)), now.wall_ms)
-        return [effect for data in items for effect in self._arrive(peer, data, now)]
 
     def _listen_to(
         self,
@@ -229,28 +272,45 @@ class Executor:
         """Whether something waits that a further call of `hear` would serve at once."""
         return self.admission.is_busy
 
-    def _arrive(self, peer: PeerId, data: bytes, now: Instant) -> list[Effect]:
-        """Let one transaction wait for its turn; what is no transaction has none."""
+    def _arrive(self, peer: PeerId, data: bytes, now: Instant, said: "_Said") -> None:
+        """Let one transaction wait for its turn; history has none, it goes as it comes."""
         if self._is_banned(peer, now):
-            return []
-        if self.admission.is_catching_up():
-            return self._receive(peer, data, now)
+            return
         try:
-            gone = self.admission.offer(peer, data)
-        except InvalidError:
-            return self._receive(peer, data, now)  # the core says what is wrong with it
-        self.counts["overflowed"] += len(gone)
-        return [Dropped(one.tx_id, "the queue is full") for one in gone]
+            parsed = parse(data)
+        except InvalidError as error:
+            said.effects.append(self._misbehaved(peer, error, now))
+            return
+        if self.admission.is_catching_up():
+            if not self.core.is_known(parsed.tx_id):
+                said.arrivals.append(Queued(peer, None, parsed))
+            return
+        gone = self.admission.offer(peer, parsed)
+        if gone:
+            self.counts["overflowed"] += len(gone)
+            said.effects += [Dropped(one.tx_id, "the queue is full") for one in gone]
 
-    def _receive(self, peer: PeerId, data: bytes, now: Instant) -> list[Effect]:
-        """Hand one transaction to the core; a sender banned meanwhile is heard no more."""
-        if self._is_banned(peer, now):
-            return []
-        effects = self.core.receive(peer, data, now)
-        for effect in effects:
-            if isinstance(effect, Misbehaved):
-                self._lower(effect, now)
+    def _accept(self, checked: Sequence[Checked], now: Instant) -> list[Effect]:
+        """Hand the core what passed; a sender banned meanwhile is heard no more."""
+        self.admission.end_check(one.queued for one in checked)
+        effects: list[Effect] = []
+        for one in checked:
+            queued = one.queued
+            if self._is_banned(queued.peer, now):
+                continue
+            if one.error is not None:
+                effects.append(self._misbehaved(queued.peer, one.error, now))
+                continue
+            for effect in self.core.accept(queued.peer, queued.verified, now):
+                effects.append(effect)
+                if isinstance(effect, Misbehaved):
+                    self._lower(effect, now)
         return effects
+
+    def _misbehaved(self, peer: PeerId, error: InvalidError, now: Instant) -> Misbehaved:
+        effect = Misbehaved(peer, error)
+        self._lower(effect, now)
+        return effect
 
     def blame(self, peer: PeerId, error: InvalidError, now: Instant) -> None:
         """Lower the standing of a peer that signed what is invalid; log it."""

@@ -7,14 +7,18 @@ bytes and ids go in, a bounded turn of them comes out.
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from tangle.effects import PeerId
 from tangle.keys import PublicKey
 from tangle.sequences import WINDOW
 from tangle.transaction import TransactionId
+from tangle.verification import Verified
 
 QUANTUM_BYTES: Final = 512
 """What one visit adds to a credit: two usual transactions; the largest takes 64 visits."""
@@ -45,21 +49,31 @@ FlowKey = tuple[PeerId, Issuer]
 """Whose turns something takes: what one peer sent of one issuer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Queued:
+class Queued(msgspec.Struct, frozen=True, gc=False):
     """One transaction that waits, and who sent it."""
 
     peer: PeerId
     issuer: Issuer
-    tx_id: TransactionId
-    data: bytes
-    """Canonical bytes with witness. Nothing of it is verified, the issuer's signature included."""
-
-    size_bytes: int
-    """Of the signed fields: what a turn is charged with."""
+    verified: Verified
+    """What was parsed. Nothing of it is verified, the issuer's signature included."""
 
     sponsor: FlowKey | None = None
     """At whose expense it went, if not at that of its own flow."""
+
+    @property
+    def tx_id(self) -> TransactionId:
+        """Its id."""
+        return self.verified.tx_id
+
+    @property
+    def data(self) -> bytes:
+        """Canonical bytes with witness."""
+        return self.verified.data
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the signed fields: what a turn is charged with."""
+        return self.verified.size_bytes
 
     @property
     def flow(self) -> FlowKey:
@@ -228,7 +242,9 @@ class FairQueue:
         while left_bytes > 0 and (queued := self._next(may_pass)) is not None:
             place = self._remove(queued)
             sponsor = None if place.flow == queued.flow else place.flow
-            taken.append((place.arrived, replace(queued, sponsor=sponsor)))
+            taken.append(
+                (place.arrived, queued if sponsor is None else replace(queued, sponsor=sponsor))
+            )
             left_bytes -= queued.size_bytes
             if queued.issuer is not None:
                 passed[queued.issuer] += 1

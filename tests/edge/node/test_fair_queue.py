@@ -16,9 +16,19 @@ from edge.node.fair_queue import (
 )
 from tangle.effects import PeerId
 from tangle.keys import PublicKey
-from tangle.transaction import TransactionId
+from tangle.transaction import (
+    MILESTONE_ISSUER,
+    VERSION,
+    Data,
+    IssuerWitness,
+    Transaction,
+    TransactionId,
+)
+from tangle.verification import Verified
 
 ALICE, BOB = PeerId(b"a" * 32), PeerId(b"b" * 32)
+FIELDS = Transaction(VERSION, bytes(8), (), MILESTONE_ISSUER, 0, 0, Data("test", b""))
+WITNESS = IssuerWitness(bytes(64), bytes(8))
 SPAMMER, HONEST, OTHER = (PublicKey(bytes([n]) * 32) for n in (1, 2, 3))
 
 
@@ -26,7 +36,7 @@ def one(
     number: int, issuer: PublicKey | None = HONEST, peer: PeerId = ALICE, size_bytes: int = 200
 ) -> Queued:
     tx_id = TransactionId(number.to_bytes(32, "big"))
-    return Queued(peer, issuer, tx_id, peer + tx_id, size_bytes)
+    return Queued(peer, issuer, Verified(tx_id, peer + tx_id, FIELDS, WITNESS, size_bytes))
 
 
 def none_pending(_: PublicKey) -> int:
