@@ -5,8 +5,9 @@ stays in the journal. Every vertex whose parents are all here (or are entry poin
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from tangle.restored import StoredVertex
 from tangle.transaction import TransactionId
@@ -15,8 +16,7 @@ EMPTY: Final = b""
 """Stands for the issuer where there is nothing to count: the transaction carries nothing."""
 
 
-@dataclass(slots=True, eq=False)
-class Vertex:
+class Vertex(msgspec.Struct, eq=False, gc=False):
     """One solid transaction, or an entry point (which has no parents)."""
 
     tx_id: TransactionId
@@ -46,7 +46,7 @@ class Vertex:
     oldest_root_index: int = 0
     """Smallest of them (TIP-3, OMRSI)."""
 
-    children: list[TransactionId] = field(default_factory=list)
+    children: list[TransactionId] = []
     """In order of attachment."""
 
 
@@ -78,6 +78,11 @@ class Graph:
 
     def __getitem__(self, tx_id: TransactionId) -> Vertex:
         return self._vertices[tx_id]
+
+    def missing(self, tx_ids: Iterable[TransactionId]) -> list[TransactionId]:
+        """Return those of `tx_ids` that are not here, in their order."""
+        vertices = self._vertices
+        return [tx_id for tx_id in tx_ids if tx_id not in vertices]
 
     def get(self, tx_id: TransactionId) -> Vertex | None:
         """Return the vertex of `tx_id`, or `None` if it is not solid here or forgotten."""
@@ -251,9 +256,13 @@ class Graph:
         return vertex
 
     def _set_roots(self, vertex: Vertex) -> None:
-        parents = [self._vertices.get(tx_id) for tx_id in vertex.parents]
-        known = [parent for parent in parents if parent is not None]
-        # A forgotten parent was referenced too long ago: the vertex keeps its old roots then.
-        if len(known) == len(parents):
-            vertex.youngest_root_index = max(parent.youngest_root_index for parent in known)
-            vertex.oldest_root_index = min(parent.oldest_root_index for parent in known)
+        youngest, oldest = 0, None
+        for tx_id in vertex.parents:
+            parent = self._vertices.get(tx_id)
+            if parent is None:
+                return  # it was referenced too long ago: the vertex keeps its old roots
+            youngest = max(youngest, parent.youngest_root_index)
+            if oldest is None or parent.oldest_root_index < oldest:
+                oldest = parent.oldest_root_index
+        assert oldest is not None, f"without parents: {vertex.tx_id.hex()}"
+        vertex.youngest_root_index, vertex.oldest_root_index = youngest, oldest

@@ -46,9 +46,14 @@ class MilestoneInbox:
         return len(self._ids)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing whose turn could come, proven or not."""
+        return not self._proven and not self._unproven
+
+    @property
     def highest_index(self) -> int:
         """Largest index signed by the present coordinator keys; 0 if there is none."""
-        return max(self._proven, default=0)
+        return max(self._proven) if self._proven else 0
 
     def add(self, arrival: Arrival, coordinators: CoordinatorKeys, *, is_next: bool) -> None:
         """Keep a milestone until its turn.

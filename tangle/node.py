@@ -148,8 +148,14 @@ class NodeCore:
 
     def is_known(self, tx_id: TransactionId) -> bool:
         """Return whether the id needs no second look: solid, waiting, held, judged."""
-        is_judged = tx_id in self._refused or tx_id in self.evidence
-        return is_judged or tx_id in self.graph or self._is_kept_aside(tx_id)
+        return (
+            tx_id in self.graph
+            or tx_id in self._waiting
+            or tx_id in self.holding
+            or tx_id in self._inbox
+            or tx_id in self._refused
+            or tx_id in self.evidence
+        )
 
     def next_deadline_ms(self) -> int | None:
         """When to call `tick`, wall time; `None` for never."""
@@ -320,7 +326,7 @@ class NodeCore:
                 evicted = self.holding.hold(arrival, due_ms)
                 return [Dropped(one, "the room for what is early is full") for one in evicted]
         effects = self._enter([arrival], now)
-        return effects + self._advance(now)
+        return effects if self._inbox.is_empty else effects + self._advance(now)
 
     # Phase 2: from bytes to solid.
 
@@ -333,11 +339,11 @@ class NodeCore:
             tx_id = arrival.verified.tx_id
             if tx_id in self.graph or tx_id in self._waiting:
                 continue
-            parents = arrival.verified.transaction.parents
-            missing = [one for one in parents if one not in self.graph]
+            missing = self.graph.missing(arrival.verified.transaction.parents)
             if not missing:
                 effects.append(self._attach(arrival, now))
-                queue.extend(self._waiting.release(tx_id))
+                if self._waiting.is_wanted(tx_id):
+                    queue.extend(self._waiting.release(tx_id))
                 continue
             if any(one in self._entry_points for one in missing):
                 effects += self._let_go(tx_id, "above an entry point")

@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import msgspec
+
 from tangle.address import Address
 from tangle.effects import Confirmed, Halted
 from tangle.outcomes import Event, Outcome
 from tangle.transaction import TransactionId
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True, gc=False):
     """A transaction that became solid here."""
 
     tx_id: TransactionId

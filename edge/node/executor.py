@@ -5,7 +5,7 @@ back nothing that was said.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final, Protocol
@@ -204,8 +204,7 @@ class Executor:
                     self._heard.appendleft((peer, Transactions(rest)))
                 most -= len(items)
                 self.catch_up.received(peer, sum(map(len, items)), now.wall_ms)
-                for data in items:
-                    self._arrive(peer, data, now, said)
+                self._arrive(peer, items, now, said)
             else:
                 self._listen_to(peer, body, now, said)
         if not self.is_behind:
@@ -272,39 +271,48 @@ class Executor:
         """Whether something waits that a further call of `hear` would serve at once."""
         return self.admission.is_busy
 
-    def _arrive(self, peer: PeerId, data: bytes, now: Instant, said: "_Said") -> None:
-        """Let one transaction wait for its turn; history has none, it goes as it comes."""
-        if self._is_banned(peer, now):
-            return
-        try:
-            parsed = parse(data)
-        except InvalidError as error:
-            said.effects.append(self._misbehaved(peer, error, now))
-            return
-        if self.admission.is_catching_up():
-            if not self.core.is_known(parsed.tx_id):
-                said.arrivals.append(Queued(peer, None, parsed))
-            return
-        gone = self.admission.offer(peer, parsed)
-        if gone:
-            self.counts["overflowed"] += len(gone)
-            said.effects += [Dropped(one.tx_id, "the queue is full") for one in gone]
+    def _arrive(self, peer: PeerId, items: Sequence[bytes], now: Instant, said: "_Said") -> None:
+        """Let transactions wait for their turn; history has none, it goes as it comes."""
+        admission, is_known = self.admission, self.core.is_known
+        is_history = admission.is_catching_up()
+        for data in items:
+            try:
+                parsed = parse(data)
+            except InvalidError as error:
+                said.effects.append(self._misbehaved(peer, error, now))
+                if self._is_banned(peer, now):
+                    return
+                continue
+            if is_history:
+                if not is_known(parsed.tx_id):
+                    said.arrivals.append(Queued(peer, None, parsed))
+                continue
+            gone = admission.offer(peer, parsed)
+            if gone:
+                self.counts["overflowed"] += len(gone)
+                said.effects += [Dropped(one.tx_id, "the queue is full") for one in gone]
 
     def _accept(self, checked: Sequence[Checked], now: Instant) -> list[Effect]:
         """Hand the core what passed; a sender banned meanwhile is heard no more."""
-        self.admission.end_check(one.queued for one in checked)
+        self.admission.end_check([one.queued for one in checked])
         effects: list[Effect] = []
+        accept = self.core.accept
+        banned = {
+            one for one in {each.queued.peer for each in checked} if self._is_banned(one, now)
+        }
         for one in checked:
             queued = one.queued
-            if self._is_banned(queued.peer, now):
+            if queued.peer in banned:
                 continue
-            if one.error is not None:
-                effects.append(self._misbehaved(queued.peer, one.error, now))
-                continue
-            for effect in self.core.accept(queued.peer, queued.verified, now):
-                effects.append(effect)
+            if one.error is None:
+                told = accept(queued.peer, queued.verified, now)
+            else:
+                told = [Misbehaved(queued.peer, one.error)]
+            effects += told
+            for effect in told:
                 if isinstance(effect, Misbehaved):
                     self._lower(effect, now)
+                    banned |= {effect.peer} if self._is_banned(effect.peer, now) else set()
         return effects
 
     def _misbehaved(self, peer: PeerId, error: InvalidError, now: Instant) -> Misbehaved:
@@ -407,10 +415,12 @@ class Executor:
 
     def _tell(self, effects: Sequence[Effect]) -> None:
         attached = [effect for effect in effects if isinstance(effect, Attached)]
+        if attached:
+            self.counts["attached"] += len(attached)
         for effect in effects:
             match effect:
-                case Attached():
-                    self.counts["attached"] += 1
+                case Attached() | Requested():
+                    pass
                 case Confirmed():
                     self.counts["confirmed"] += len(effect.outcomes)
                 case Misbehaved(peer, error):
@@ -427,9 +437,7 @@ class Executor:
                         milestone_id=effect.milestone_id.hex(),
                         report=effect.report,
                     )
-                case Requested():
-                    pass
-        for body in split(one.data for one in attached if self._is_news(one)):
+        for body in split(self._news(attached)):
             self._gossip.broadcast(body)
 
     def _warn_rarely(self, name: str, **said: str) -> None:
@@ -439,19 +447,23 @@ class Executor:
         if so_far & (so_far - 1) == 0:
             _log.warning(name, **said, so_far=so_far)
 
-    def _is_news(self, attached: Attached) -> bool:
-        """Return whether peers may not have it yet: history that was caught up on is no news.
+    def _news(self, attached: Iterable[Attached]) -> Iterator[bytes]:
+        """Yield what peers may not have yet: history that was caught up on is no news.
 
         Should one of them lack it after all, the next heartbeat makes it ask.
         """
-        core = self.core
-        if attached.source is None:
-            return True
-        vertex = core.graph.get(attached.tx_id)
-        if vertex is None or core.latest_index > core.confirmed_index + 1:
-            return False
-        index = vertex.referenced_index
-        return index is None or index >= core.confirmed_index
+        core, vertex_of = self.core, self.core.graph.get
+        confirmed_index = core.confirmed_index
+        is_behind = core.latest_index > confirmed_index + 1
+        for one in attached:
+            if one.source is not None:
+                vertex = vertex_of(one.tx_id)
+                if vertex is None or is_behind:
+                    continue
+                index = vertex.referenced_index
+                if index is not None and index < confirmed_index:
+                    continue
+            yield one.data
 
     def _connected(self, now: Instant) -> list[PeerId]:
         return [

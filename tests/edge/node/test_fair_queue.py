@@ -193,7 +193,7 @@ def test_who_waits_for_something_of_a_flood_gives_it_a_turn_of_their_own() -> No
     queue.add(one(200, HONEST, BOB))
 
     queue.hasten(one(99).tx_id, (BOB, HONEST))
-    taken = queue.take(none_pending, budget_bytes=2 * QUANTUM_BYTES)
+    taken = queue.take(none_pending, budget_bytes=5 * 200)
 
     assert {99, 200} <= set(numbers(taken))
     assert [one.tx_id for one in taken if one.sponsor is not None] == [one(99).tx_id]
