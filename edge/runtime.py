@@ -1,7 +1,6 @@
 """A node as it runs: one asyncio process around one core. Only its tasks touch the core."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -14,31 +13,22 @@ from edge.ground.clock import Clock
 from edge.ground.kernels import load_when_it_pays
 from edge.journal.journal import Journal
 from edge.journal.sweeping import Sweeping
-from edge.mesh.frames import Body
 from edge.mesh.mesh import Mesh
 from edge.meters.metering import Metering
 from edge.meters.mqtt import MeterLink
-from edge.node.checking import Checking, check
 from edge.node.executor import Executor
+from edge.node.hearing import HEARTBEAT_MS, Hearing
 from edge.node.issuance import Issuance
 from edge.node.load import LoadMeter
-from edge.node.pace import FIRST, adapted
 from edge.node.promoting import Promoting
-from edge.node.serving import PAUSE_MS
 from tangle.contracts import Contracts
-from tangle.effects import Attached, Effect, PeerId
+from tangle.effects import Attached, Effect
 from tangle.errors import DamagedStoreError, StorageError, TanglewattError
 from tangle.genesis import Genesis
 from tangle.keys import SigningKey
 from tangle.node import NodeCore
 from tangle.transaction import TransactionId
 from tangle.verification import parse
-
-YIELDS: Final = 8
-"""Rounds of the loop between two turns of a long batch: a request over HTTP takes a few."""
-
-HEARTBEAT_MS: Final = 1_000
-"""How often a node says where it stands: what a lost frame costs at most."""
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -96,8 +86,7 @@ class EdgeNode:
         self.core = NodeCore(genesis, contracts, restored)
         verify_state(self.core, self.journal)
         self.executor = Executor(self.core, self.journal, self.mesh, around.rng)
-        self.checking = Checking(self.core.rules)
-        self._most = FIRST
+        self.hearing = Hearing(self.executor, self.mesh, self.clock)
         self.load = LoadMeter()
         self.issuance = Issuance(self.executor, key, self.clock, around.rng, self.load)
         self.promoting = Promoting(self.executor, self.issuance, self.clock)
@@ -122,21 +111,17 @@ class EdgeNode:
             StorageError: In a group; what happened is not durable, so the node stops.
             DamagedStoreError: In a group; the journal is not what was written.
         """
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._hear())
-                group.create_task(self._take_in())
-                group.create_task(self._beat())
-                group.create_task(self._watch_failure())
-                group.create_task(self.promoting.run())
-                group.create_task(self.sweeping.run())
-                group.create_task(self._speed_up())
-                if self.metering is not None:
-                    group.create_task(self.metering.run())
-                for service in services:
-                    group.create_task(_awaited(service))
-        finally:
-            self.checking.close()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.hearing.run())
+            group.create_task(self._beat())
+            group.create_task(self._watch_failure())
+            group.create_task(self.promoting.run())
+            group.create_task(self.sweeping.run())
+            group.create_task(self._speed_up())
+            if self.metering is not None:
+                group.create_task(self.metering.run())
+            for service in services:
+                group.create_task(_awaited(service))
 
     def submit(self, data: bytes) -> TransactionId:
         """Take in canonical bytes; durable and sent when it returns.
@@ -155,50 +140,6 @@ class EdgeNode:
             self._fail(error)
             raise
         return tx_id
-
-    async def _hear(self) -> None:
-        """Let the core hear its peers, and wake it at its deadlines."""
-        executor, checking = self.executor, self.checking
-        while True:
-            deadline_ms = self.core.next_deadline_ms()
-            frames = await self._next_frames(deadline_ms)
-            now, began_ns = self.clock.instant(), time.thread_time_ns()
-            arrivals = executor.sort(frames, now, self._most, checking.turn_bytes)
-            if checking.is_for_here(arrivals):
-                executor.take_in(check(arrivals, self.core.rules), now)
-            elif arrivals:
-                await checking.put(arrivals)
-            if executor.is_behind:  # it was a full turn
-                self._paced(began_ns)
-            if deadline_ms is not None and deadline_ms <= now.wall_ms:
-                executor.carry_out(self.core.tick(now), now)
-
-    async def _take_in(self) -> None:
-        """Let the core hear what has been checked, in the order in which it was heard."""
-        while True:
-            checked = await self.checking.take()
-            began_ns = time.thread_time_ns()
-            self.executor.take_in(checked, self.clock.instant())
-            if len(checked) >= self._most:
-                self._paced(began_ns)
-
-    def _paced(self, began_ns: int) -> None:
-        """Make the next turn longer or shorter, by what the one since `began_ns` has cost."""
-        self._most = adapted(self._most, (time.thread_time_ns() - began_ns) // 1_000_000)
-
-    async def _next_frames(self, deadline_ms: int | None) -> list[tuple[PeerId, Body]]:
-        """Return what peers said since, nothing while the batch before is being worked on."""
-        if self.executor.is_behind:
-            for _ in range(YIELDS):
-                await asyncio.sleep(0)
-            return []
-        latest_ms = self.clock.wall_ms() + HEARTBEAT_MS
-        until_ms = latest_ms if deadline_ms is None else min(deadline_ms, latest_ms)
-        if self.executor.cones.is_busy:
-            until_ms = min(until_ms, self.clock.wall_ms() + PAUSE_MS)
-        if self.executor.is_busy:
-            until_ms = 0  # look what else has come, and serve the next turn
-        return await self.mesh.receive(until_ms)
 
     async def _beat(self) -> None:
         """Say where this node stands; peers ask for what they miss."""

@@ -8,12 +8,20 @@ from api.bench.access_load import access_figures
 from api.bench.bill_load import bill_figures
 from api.bench.energy_load import energy_figures
 from api.bench.figures import Rounds, show
+from api.bench.ingest import ingest_figures
+from api.bench.limit import limit_figures
 from api.terminal.options import AsJson, add_command, typer_app
 
 app = typer_app("What this machine can do.")
 
 Operations = Annotated[
     int, typer.Option("--operations", min=100, max=50_000, help="In each round.", show_default=True)
+]
+Signatures = Annotated[
+    int, typer.Option("--signatures", min=256, max=1_000_000, help="In each round.")
+]
+Transactions = Annotated[
+    int, typer.Option("--transactions", min=100, max=300_000, help="In each round.")
 ]
 Members = Annotated[int, typer.Option("--members", min=1, max=100_000, show_default=True)]
 
@@ -53,5 +61,32 @@ def access(*, rounds: Rounds = 15, as_json: AsJson = False) -> None:
 
 
 add_command(app, "access", access)
+def limit(*, rounds: Rounds = 5, signatures: Signatures = 10_000, as_json: AsJson = False) -> None:
+    """Measure how many signatures one processor verifies in a second, and how many all do.
+
+    Nothing else is done: no node that verifies everything is faster.
+
+    Examples:
+      tanglewatt bench limit
+    """
+    show(limit_figures(rounds, signatures), as_json=as_json)
+
+
+def ingest(
+    *, rounds: Rounds = 5, transactions: Transactions = 10_000, as_json: AsJson = False
+) -> None:
+    """Measure how fast one node verifies, attaches and journals, without a network.
+
+    In the same run: what the same processors verify when they do nothing else.
+
+    Examples:
+      tanglewatt bench ingest
+      tanglewatt bench ingest --transactions 30000 --json
+    """
+    show(ingest_figures(rounds, transactions), as_json=as_json)
+
+
 add_command(app, "bills", bills)
 add_command(app, "energy", energy)
+add_command(app, "ingest", ingest)
+add_command(app, "limit", limit)
