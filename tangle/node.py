@@ -32,7 +32,7 @@ from tangle.ledger import Ledger, LedgerRules, genesis_state
 from tangle.milestones import Basis, MilestoneInbox, draft, judge
 from tangle.outcomes import State
 from tangle.restored import Restored
-from tangle.transaction import Transaction, TransactionId
+from tangle.transaction import Milestone, Transaction, TransactionId
 from tangle.verification import (
     Verified,
     parse,
@@ -314,14 +314,13 @@ class NodeCore:
             )
 
     def _admit(self, arrival: Arrival, now: Instant) -> list[Effect]:
-        verified = arrival.verified
-        if verified.milestone is not None:
+        transaction, tx_id = arrival.verified.transaction, arrival.verified.tx_id
+        if isinstance(transaction.payload, Milestone):
             return self._admit_milestone(arrival, now)
-        self._waiting.answered(verified.tx_id)
-        if not self._waiting.is_wanted(verified.tx_id):
-            ahead_ms = self._ahead_ms(verified.transaction.issued_at_ms, now)
-            is_registered = self._is_registered(verified.transaction.issuer)
-            if ahead_ms > 0 or not is_registered:
+        self._waiting.answered(tx_id)
+        if not self._waiting.is_wanted(tx_id):
+            ahead_ms = self._ahead_ms(transaction.issued_at_ms, now)
+            if ahead_ms > 0 or not self._is_registered(transaction.issuer):
                 due_ms = self._due_ms(ahead_ms, now) if ahead_ms > 0 else None
                 evicted = self.holding.hold(arrival, due_ms)
                 return [Dropped(one, "the room for what is early is full") for one in evicted]

@@ -3,7 +3,7 @@
 What fails here is invalid for ever, on every node: it is never stored and never relayed.
 """
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -51,6 +51,11 @@ class Verified(msgspec.Struct, frozen=True, gc=False):
     witness: Witness
     size_bytes: int
     """Of the signed fields."""
+
+    @property
+    def witness_kind(self) -> Literal["issuer", "milestone"]:
+        """Who signs it."""
+        return "issuer" if isinstance(self.witness, IssuerWitness) else "milestone"
 
     @property
     def milestone(self) -> Milestone | None:
@@ -105,11 +110,7 @@ def verify_origin(verified: Verified, network: bytes) -> None:
         raise WrongNetworkError(f"protocol version {transaction.version}: this is {VERSION}")
     if transaction.network != network:
         raise WrongNetworkError(f"network {transaction.network.hex()}: this is {network.hex()}")
-    match verified.witness:
-        case IssuerWitness():
-            verify_shape(transaction, "issuer")
-        case MilestoneWitness():
-            verify_shape(transaction, "milestone")
+    verify_shape(transaction, verified.witness_kind)
 
 
 def _verify_call(operation: Operation, rules: Rules) -> None:

@@ -11,7 +11,7 @@ from tangle.address import address_of
 from tangle.effects import PeerId
 from tangle.keys import PublicKey
 from tangle.node import NodeCore
-from tangle.transaction import TransactionId
+from tangle.transaction import Milestone, TransactionId
 from tangle.verification import Verified
 from tangle.waiting import Arrival
 
@@ -29,6 +29,7 @@ class Admission:
 
     def __init__(self, core: NodeCore) -> None:
         self._core = core
+        self._is_open = core.parameters.admission == "open"
         self._queue = FairQueue()
         self._sponsored: dict[TransactionId, FlowKey] = {}
         """What came in at the expense of others, and still waits for its own parents: these go
@@ -59,10 +60,13 @@ class Admission:
             return []
         if self._core.is_known(tx_id):
             return []
-        waiting = self._core.waiting
-        is_urgent = parsed.milestone is not None or waiting.is_needed(tx_id)
-        queued = Queued(peer, self._issuer(parsed.transaction.issuer), parsed)
-        sponsor = self._sponsor(tx_id, queued.flow)
+        transaction, waiting = parsed.transaction, self._core.waiting
+        queued = Queued(peer, self._issuer(transaction.issuer), parsed)
+        if waiting.is_wanted(tx_id):
+            is_urgent, sponsor = waiting.is_needed(tx_id), self._sponsor(tx_id, queued.flow)
+        else:
+            is_urgent, sponsor = False, None
+        is_urgent = is_urgent or isinstance(transaction.payload, Milestone)
         return self._queue.add(queued, is_urgent=is_urgent, sponsor=sponsor)
 
     def begin_check(self, batch: Iterable[Queued]) -> None:
@@ -119,8 +123,6 @@ class Admission:
 
         So an issuer that floods delays nobody who built upon it; `None` if nothing waits for it.
         """
-        if not self._core.waiting.is_wanted(tx_id):
-            return None
         arrivals = list(islice(self._core.waiting.waiting_for(tx_id), MAX_SPONSORS))
         if not arrivals:
             return None
@@ -134,6 +136,5 @@ class Admission:
         return self._sponsored.get(verified.tx_id, own)
 
     def _issuer(self, issuer: PublicKey) -> Issuer:
-        is_open = self._core.parameters.admission == "open"
-        is_known = is_open or is_registered(self._core.ledger.rows, address_of(issuer))
+        is_known = self._is_open or is_registered(self._core.ledger.rows, address_of(issuer))
         return issuer if is_known else None

@@ -6,7 +6,7 @@ bytes and ids go in, a bounded turn of them comes out.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Final
@@ -142,6 +142,35 @@ class _Lane:
         return None
 
 
+class _Quotas:
+    """How much of each issuer may still pass in one turn."""
+
+    def __init__(
+        self, pending_of: Callable[[PublicKey], int], awaited: Container[TransactionId]
+    ) -> None:
+        self._pending_of = pending_of
+        self._awaited = awaited
+        self._counts: dict[PublicKey, int] = {}
+        """Unreferenced transactions of those asked for, with what passed in this turn."""
+
+    def may_pass(self, queued: Queued) -> bool:
+        """Return whether its issuer's quota has room."""
+        issuer = queued.issuer
+        if issuer is None:
+            return True
+        count = self._counts.get(issuer)
+        if count is None:
+            count = self._counts[issuer] = self._pending_of(issuer)
+        if count < MAX_PENDING:
+            return True
+        return count < MAX_AWAITED_PENDING and queued.verified.tx_id in self._awaited
+
+    def passed(self, queued: Queued) -> None:
+        """Count one that `may_pass` let through."""
+        if queued.issuer is not None:
+            self._counts[queued.issuer] += 1
+
+
 class FairQueue:
     """Bounded; serves turn by turn. Owned by the task that owns the core."""
 
@@ -182,19 +211,22 @@ class FairQueue:
         Returns:
             What had to leave for it, perhaps itself.
         """
-        if queued.data in self._places:
+        data, tx_id, flow = queued.verified.data, queued.verified.tx_id, queued.flow
+        if data in self._places:
             return []
         self._arrived += 1
-        self._by_id.setdefault(queued.tx_id, queued)
-        self._size_bytes += queued.size_bytes
-        self._places[queued.data] = _Place(queued, self._arrived, queued.flow)
+        self._by_id.setdefault(tx_id, queued)
+        self._size_bytes += queued.verified.size_bytes
+        self._places[data] = _Place(queued, self._arrived, flow)
         if is_urgent and len(self._urgent) < MAX_URGENT:
-            self._urgent[queued.data] = queued
+            self._urgent[data] = queued
         else:
-            self._put(queued, queued.flow)
+            self._put(queued, flow)
         if sponsor is not None:
-            self.hasten(queued.tx_id, sponsor)
-        return self._shrink()
+            self.hasten(tx_id, sponsor)
+        if len(self._places) > self._limit or self._size_bytes > self._limit_bytes:
+            return self._shrink()
+        return []
 
     def hasten(self, tx_id: TransactionId, sponsor: FlowKey) -> bool:
         """Put what something waits for ahead of what its sponsor has waiting, at their expense.
@@ -239,17 +271,9 @@ class FairQueue:
             pending_of: How many unreferenced transactions of an issuer the tangle holds.
             budget_bytes: Of signed fields. The last one may exceed it.
         """
-        passed: dict[PublicKey, int] = {}
-
-        def may_pass(queued: Queued) -> bool:
-            return self._may_pass(queued, pending_of, passed)
-
-        def pass_on(queued: Queued) -> None:
-            if queued.issuer is not None:
-                passed[queued.issuer] = passed.get(queued.issuer, 0) + 1
-
+        quotas = _Quotas(pending_of, self._awaited)
         if self._size_bytes <= budget_bytes:
-            return self._take_all(may_pass, pass_on)
+            return self._take_all(quotas)
         taken: list[_Place] = []
         left_bytes = budget_bytes
         while self._urgent and (left_bytes > budget_bytes // 2 or not self._lanes):
@@ -258,28 +282,27 @@ class FairQueue:
             urgent = next(iter(self._urgent.values()))
             taken.append(self._remove(urgent))
             left_bytes -= urgent.size_bytes
-        while left_bytes > 0 and (queued := self._next(may_pass)) is not None:
+        while left_bytes > 0 and (queued := self._next(quotas.may_pass)) is not None:
             taken.append(self._remove(queued))
             left_bytes -= queued.size_bytes
-            pass_on(queued)
-        return [place.taken() for place in sorted(taken, key=attrgetter("arrived"))]
+            quotas.passed(queued)
+        taken.sort(key=attrgetter("arrived"))
+        return [place.taken() for place in taken]
 
-    def _take_all(
-        self, may_pass: Callable[[Queued], bool], pass_on: Callable[[Queued], None]
-    ) -> list[Queued]:
+    def _take_all(self, quotas: "_Quotas") -> list[Queued]:
         """Take out all that is not put off, as what is here fits into one turn: nobody waits.
 
         Nearly always so; the lines keep their order for when it is not.
         """
-        taken = []
+        taken, urgent = [], self._urgent
         for place in self._places.values():  # in the order of arrival
-            if place.queued.data in self._urgent:
+            if urgent and place.queued.data in urgent:
                 taken.append(place)
-            elif may_pass(place.queued):
+            elif quotas.may_pass(place.queued):
                 taken.append(place)
-                pass_on(place.queued)
+                quotas.passed(place.queued)
         if len(taken) == len(self._places):
-            for everything in (self._urgent, self._lanes, self._places, self._by_id, self._awaited):
+            for everything in (urgent, self._lanes, self._places, self._by_id, self._awaited):
                 everything.clear()
             self._size_bytes = 0
         else:
@@ -292,11 +315,9 @@ class FairQueue:
         if self._urgent:
             return True
 
-        def may_pass(queued: Queued) -> bool:
-            return self._may_pass(queued, pending_of, {})
-
+        quotas = _Quotas(pending_of, self._awaited)
         return any(
-            flow.first(issuer, may_pass) is not None
+            flow.first(issuer, quotas.may_pass) is not None
             for lane in self._lanes.values()
             for issuer, flow in lane.flows.items()
         )
@@ -316,18 +337,6 @@ class FairQueue:
             self._withdraw(queued)
             self._put(queued, queued.flow)
         return len(mine)
-
-    def _may_pass(
-        self,
-        queued: Queued,
-        pending_of: Callable[[PublicKey], int],
-        passed: Mapping[PublicKey, int],
-    ) -> bool:
-        """Return whether an issuer's quota has room, `passed` in this turn included."""
-        if queued.issuer is None:
-            return True
-        limit = MAX_AWAITED_PENDING if queued.tx_id in self._awaited else MAX_PENDING
-        return pending_of(queued.issuer) + passed.get(queued.issuer, 0) < limit
 
     def _next(self, may_pass: Callable[[Queued], bool]) -> Queued | None:
         """Return what goes next and charge it to its peer and its issuer."""
@@ -360,34 +369,37 @@ class FairQueue:
 
     def _remove(self, queued: Queued) -> _Place:
         """Take one out for good; return where it was."""
-        self._size_bytes -= queued.size_bytes
-        if self._by_id.get(queued.tx_id) is queued:
-            del self._by_id[queued.tx_id]
-            self._awaited.discard(queued.tx_id)
+        tx_id, data = queued.verified.tx_id, queued.verified.data
+        self._size_bytes -= queued.verified.size_bytes
+        if self._by_id.get(tx_id) is queued:
+            del self._by_id[tx_id]
+            self._awaited.discard(tx_id)
         self._withdraw(queued)
-        return self._places.pop(queued.data)
+        return self._places.pop(data)
 
     def _put(self, queued: Queued, key: FlowKey) -> None:
-        lane = self._lanes.get(key[0])
+        peer, issuer = key
+        lane = self._lanes.get(peer)
         if lane is None:
-            lane = self._lanes[key[0]] = _Lane()
-        flow = lane.flows.get(key[1])
+            lane = self._lanes[peer] = _Lane()
+        flow = lane.flows.get(issuer)
         if flow is None:
-            flow = lane.flows[key[1]] = _Flow()
-        flow.waiting[queued.data] = queued
-        flow.size_bytes += queued.size_bytes
-        self._places[queued.data].flow = key
+            flow = lane.flows[issuer] = _Flow()
+        flow.waiting[queued.verified.data] = queued
+        flow.size_bytes += queued.verified.size_bytes
+        self._places[queued.verified.data].flow = key
 
     def _withdraw(self, queued: Queued) -> None:
         """Take one out of its line; a line that is empty loses its credit and its turn."""
-        if self._urgent.pop(queued.data, None) is not None:
+        data = queued.verified.data
+        if self._urgent and self._urgent.pop(data, None) is not None:
             return
-        peer, issuer = self._places[queued.data].flow
+        peer, issuer = self._places[data].flow
         lane = self._lanes[peer]
         flow = lane.flows[issuer]
-        del flow.waiting[queued.data]
-        flow.size_bytes -= queued.size_bytes
+        del flow.waiting[data]
+        flow.size_bytes -= queued.verified.size_bytes
         if not flow.waiting:
             del lane.flows[issuer]
-        if not lane.flows:
-            del self._lanes[peer]
+            if not lane.flows:
+                del self._lanes[peer]
