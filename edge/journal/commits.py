@@ -11,6 +11,7 @@ from edge.journal.endings import write_ended
 from edge.journal.entries import Arrival, Batch, FormedBatch, TakenReading
 from edge.journal.records import encode_halted, encode_outcome
 from edge.journal.rotations import rotation_index, write_rotation
+from edge.journal.schema import count_in
 from edge.journal.sums import Row, all_summed, summed, verified
 from tangle.effects import Confirmed
 from tangle.outcomes import NoValue
@@ -123,6 +124,7 @@ def _insert(connection: sqlite3.Connection, table: str, rows: Iterable[Row]) -> 
     if stored:
         places = ", ".join("?" * len(stored[0]))
         connection.executemany(f"INSERT INTO {table} VALUES ({places})", stored)
+        count_in(connection, table, stored)
 
 
 def put_meta(connection: sqlite3.Connection, name: str, value: bytes) -> None:
@@ -135,16 +137,20 @@ def _write_arrivals(connection: sqlite3.Connection, arrivals: Sequence[Arrival])
         return
     first = _next_number(connection)
     numbered = list(enumerate(arrivals, first))
-    rows = ((number, one.tx_id, one.attached_at_ms, None, None, None) for number, one in numbered)
+    rows = all_summed(
+        "transactions",
+        [(number, one.tx_id, one.attached_at_ms, None, None, None) for number, one in numbered],
+    )
     written = connection.executemany(
-        "INSERT INTO transactions VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tx_id) DO NOTHING",
-        all_summed("transactions", rows),
+        "INSERT INTO transactions VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tx_id) DO NOTHING", rows
     ).rowcount
     if written < len(arrivals):
         # Some were attached before a restart, and are attached again: their numbers stay unused.
         found = connection.execute("SELECT number FROM transactions WHERE number >= ?", (first,))
         fresh = {number for (number,) in found}
         numbered = [(number, one) for number, one in numbered if number in fresh]
+        rows = [row for row in rows if row[0] in fresh]
+    count_in(connection, "transactions", rows)
     _insert(connection, "bodies", [(number, one.data) for number, one in numbered])
     if written:
         add_to_counter(connection, "transactions", written)
