@@ -97,6 +97,10 @@ class LoadMaker:
             else:
                 yield self._transfer(self._tips.popleft(), self._tips.popleft())
 
+    def to_close(self) -> int:
+        """Return how many transfers `closing` takes once `transfers` made some hundreds."""
+        return WIDTH - 1
+
     def closing(self) -> Iterator[bytes]:
         """Yield transfers that approve what is left of the tips, until there is a single one."""
         while len(self._tips) > 1:
@@ -113,7 +117,8 @@ class LoadMaker:
     def _transfer(self, first: TransactionId, second: TransactionId) -> bytes:
         who, sequence = self.made % self.issuers, self.made // self.issuers
         self.made += 1
-        key, payee = self._keys[who], self._keys[self.rng.randrange(self.issuers - 1) - who - 1]
+        key = self._keys[who]
+        payee = self._keys[(who + self.rng.randrange(1, self.issuers)) % self.issuers]
         fields = Transaction(
             VERSION,
             self._network,

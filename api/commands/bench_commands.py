@@ -6,6 +6,7 @@ import typer
 
 from api.bench.access_load import access_figures
 from api.bench.bill_load import bill_figures
+from api.bench.confirm import confirm_figures
 from api.bench.energy_load import energy_figures
 from api.bench.figures import Rounds, show
 from api.bench.ingest import ingest_figures
@@ -86,7 +87,20 @@ def ingest(
     show(ingest_figures(rounds, transactions), as_json=as_json)
 
 
+def confirm(
+    *, rounds: Rounds = 5, operations: Operations = 10_000, as_json: AsJson = False
+) -> None:
+    """Measure what a node does for one milestone over transfers, its roots and commit included.
+
+    Examples:
+      tanglewatt bench confirm
+      tanglewatt bench confirm --operations 50000
+    """
+    show(confirm_figures(rounds, operations), as_json=as_json)
+
+
 add_command(app, "bills", bills)
+add_command(app, "confirm", confirm)
 add_command(app, "energy", energy)
 add_command(app, "ingest", ingest)
 add_command(app, "limit", limit)
