@@ -4,7 +4,7 @@ Holds what is not yet referenced and the recently referenced; what is older is f
 stays in the journal. Every vertex whose parents are all here (or are entry points) is solid.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -144,13 +144,16 @@ class Graph:
     ) -> Vertex:
         """Add a solid transaction. Its parents are here and it is not; anything else is a bug."""
         assert tx_id not in self._vertices, f"attached twice: {tx_id.hex()}"
-        vertex = self._add(tx_id, parents, size_bytes, now_ms)
+        above = [self._vertices[parent_id] for parent_id in parents]
+        # Their own ids, not equal ones that came with the child: those would stay in memory too.
+        own_ids = tuple([parent.tx_id for parent in above])
+        vertex = self._add(tx_id, own_ids, size_bytes, now_ms)
         self._unreferenced[tx_id] = vertex
         self._tips[tx_id] = vertex
-        for parent_id in parents:
-            self._vertices[parent_id].children.append(tx_id)
-            self._tips.pop(parent_id, None)
-        self._set_roots(vertex)
+        for parent in above:
+            parent.children.append(tx_id)
+            self._tips.pop(parent.tx_id, None)
+        _set_roots(vertex, above)
         return vertex
 
     def attach_milestone(
@@ -256,13 +259,17 @@ class Graph:
         return vertex
 
     def _set_roots(self, vertex: Vertex) -> None:
-        youngest, oldest = 0, None
-        for tx_id in vertex.parents:
-            parent = self._vertices.get(tx_id)
-            if parent is None:
-                return  # it was referenced too long ago: the vertex keeps its old roots
-            youngest = max(youngest, parent.youngest_root_index)
-            if oldest is None or parent.oldest_root_index < oldest:
-                oldest = parent.oldest_root_index
-        assert oldest is not None, f"without parents: {vertex.tx_id.hex()}"
-        vertex.youngest_root_index, vertex.oldest_root_index = youngest, oldest
+        above = [self._vertices.get(tx_id) for tx_id in vertex.parents]
+        known = [parent for parent in above if parent is not None]
+        # A forgotten parent was referenced too long ago: the vertex keeps its old roots then.
+        if len(known) == len(above):
+            _set_roots(vertex, known)
+
+
+def _set_roots(vertex: Vertex, above: Sequence[Vertex]) -> None:
+    first = above[0]
+    youngest, oldest = first.youngest_root_index, first.oldest_root_index
+    for parent in above[1:]:
+        youngest = max(youngest, parent.youngest_root_index)
+        oldest = min(oldest, parent.oldest_root_index)
+    vertex.youngest_root_index, vertex.oldest_root_index = youngest, oldest

@@ -36,6 +36,7 @@ from tangle.transaction import Milestone, Transaction, TransactionId
 from tangle.verification import (
     Verified,
     parse,
+    parse_again,
     verify_fields,
     verify_milestone_signatures,
     verify_witness,
@@ -140,7 +141,8 @@ class NodeCore:
 
     def pending(self, tx_id: TransactionId) -> Verified | None:
         """Return a solid transaction that no milestone references yet."""
-        return self._window.bodies.get(tx_id)
+        data = self._window.bodies.get(tx_id)
+        return None if data is None else parse_again(tx_id, data)
 
     def pending_of(self, issuer: PublicKey) -> int:
         """Return how many solid transactions of `issuer` no milestone references yet."""

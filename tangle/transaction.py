@@ -161,6 +161,11 @@ def decode(data: bytes) -> SignedTransaction:
     return _decoder.decode(data)
 
 
+def read(data: bytes) -> SignedTransaction:
+    """Return what canonical bytes say that were decoded before: their spelling is not looked at."""
+    return _decoder.read(data)
+
+
 def decode_fields(data: bytes) -> Transaction:
     """Parse the canonical bytes of signed fields alone. Raises `MalformedBytesError`."""
     return _fields_decoder.decode(data)

@@ -25,12 +25,12 @@ from tangle.transaction import (
     Milestone,
     MilestoneWitness,
     Operation,
-    SignedTransaction,
     Transaction,
     TransactionId,
     Witness,
     decode,
     preimage,
+    read,
     verify_shape,
 )
 from tangle.work import required_bits, verify_work
@@ -73,13 +73,16 @@ def parse(data: bytes) -> Verified:
         MalformedBytesError: Not the canonical spelling of a transaction.
     """
     signed = decode(data)
-    return _parsed(signed, data)
-
-
-def _parsed(signed: SignedTransaction, data: bytes) -> Verified:
     # Canonical bytes are an array of two: the signed fields lie between its head and the witness.
     size_bytes = len(data) - _HEAD_SIZE - len(encode(signed.witness))
     tx_id = TransactionId(digest(_DOMAIN + data[_HEAD_SIZE : _HEAD_SIZE + size_bytes]))
+    return Verified(tx_id, data, signed.transaction, signed.witness, size_bytes)
+
+
+def parse_again(tx_id: TransactionId, data: bytes) -> Verified:
+    """Return what was parsed before, from its id and its bytes: a third of the work of `parse`."""
+    signed = read(data)
+    size_bytes = len(data) - _HEAD_SIZE - len(encode(signed.witness))
     return Verified(tx_id, data, signed.transaction, signed.witness, size_bytes)
 
 

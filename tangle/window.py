@@ -9,7 +9,7 @@ from tangle.graph import EMPTY, Graph, Vertex
 from tangle.keys import PublicKey
 from tangle.outcomes import State
 from tangle.restored import Restored, StoredVertex
-from tangle.transaction import Data, TransactionId
+from tangle.transaction import Data, TransactionId, read
 from tangle.verification import Verified, parse
 from tangle.walking import Walk, WalkEnd
 from tangle.weights import CumulativeWeights
@@ -45,10 +45,14 @@ class Window:
         first = [(tx_id, 0) for tx_id in entry_points] if is_young else []
         self.graph = Graph([*first, *restored.roots])
         self.weights: Weights = CumulativeWeights(self.graph)
-        self.bodies: dict[TransactionId, Verified] = {}
-        """Every solid transaction that no milestone references yet, milestones included."""
+        self.bodies: dict[TransactionId, bytes] = {}
+        """Every solid transaction that no milestone references yet, milestones included: canonical
+        bytes with witness. As values they would take three times the memory."""
         self.issuers: Counter[PublicKey] = Counter()
         """How many of those each key issued; no key has 0."""
+
+        self._keys: dict[PublicKey, PublicKey] = {}
+        """Each of these keys once, for all vertices to name."""
 
         self._expired: set[TransactionId] = set()
         self._restore(restored.recent)
@@ -125,17 +129,18 @@ class Window:
             self._release(tx_id)
 
     def _keep(self, verified: Verified, vertex: Vertex) -> None:
-        self.bodies[verified.tx_id] = verified
+        self.bodies[verified.tx_id] = verified.data
         payload, issuer = verified.transaction.payload, verified.transaction.issuer
+        issuer = self._keys.setdefault(issuer, issuer)
         is_empty = isinstance(payload, Data) and not payload.data
         vertex.issuer = EMPTY if is_empty else issuer
         self.issuers[issuer] = self.issuers.get(issuer, 0) + 1
 
     def _release(self, tx_id: TransactionId) -> None:
-        issuer = self.bodies.pop(tx_id).transaction.issuer
+        issuer = read(self.bodies.pop(tx_id)).transaction.issuer
         self.issuers[issuer] -= 1
         if not self.issuers[issuer]:
-            del self.issuers[issuer]
+            del self.issuers[issuer], self._keys[issuer]
         self._expired.discard(tx_id)
 
     def _restore(self, recent: Iterable[StoredVertex]) -> None:
