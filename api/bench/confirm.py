@@ -14,8 +14,9 @@ from time import perf_counter, process_time
 from typing import Final
 
 from api.bench.figures import Figure
-from api.bench.ingest import NOW, Bench, bench_node, take_in
+from api.bench.ingest import NOW, bench_node, take_in
 from api.bench.transfer_load import LoadMaker, load_genesis
+from edge.node.executor import Executor
 from tangle.effects import Confirmed, Instant
 from tangle.outcomes import Applied
 
@@ -30,12 +31,14 @@ def confirm_figures(rounds: int, operations: int) -> Iterator[Figure]:
     genesis, whole, used = load_genesis(), [], []
     parts: dict[str, list[float]] = {"judge": [], "journal": []}
     maker = LoadMaker(genesis, Random(1))
-    with TemporaryDirectory() as name, bench_node(Path(name), genesis) as bench:
+    with TemporaryDirectory() as name, bench_node(Path(name), genesis) as executor:
         for _ in range(rounds):
             load = list(maker.transfers(operations - maker.to_close()))
             load += maker.closing()
-            asyncio.run(take_in(bench, load))
-            judge_s, journal_s, cpu_s = _milestone(bench, maker.milestone(bench.core), len(load))
+            asyncio.run(take_in(executor, load))
+            judge_s, journal_s, cpu_s = _milestone(
+                executor, maker.milestone(executor.core), len(load)
+            )
             whole.append(judge_s + journal_s)
             parts["judge"].append(judge_s)
             parts["journal"].append(journal_s)
@@ -46,15 +49,15 @@ def confirm_figures(rounds: int, operations: int) -> Iterator[Figure]:
         yield Figure(f"confirm.{part}", "s", tuple(values))
 
 
-def _milestone(bench: Bench, data: bytes, operations: int) -> tuple[float, float, float]:
+def _milestone(executor: Executor, data: bytes, operations: int) -> tuple[float, float, float]:
     """Let a node take over a milestone; return seconds in the core, then for the rest, and CPU."""
-    now = Instant(NOW.wall_ms + bench.core.confirmed_index, bench.core.confirmed_at_ms + 1)
+    now = Instant(NOW.wall_ms + executor.core.confirmed_index, executor.core.confirmed_at_ms + 1)
     gc.collect()
     gc.freeze()  # as a node does once it has started
     began, used = perf_counter(), process_time()
-    effects = bench.core.submit(data, now)
+    effects = executor.core.submit(data, now)
     judged = perf_counter()
-    bench.executor.carry_out(effects, now)
+    executor.carry_out(effects, now)
     done, used = perf_counter(), process_time() - used
     gc.unfreeze()
     (confirmed,) = [effect for effect in effects if isinstance(effect, Confirmed)]

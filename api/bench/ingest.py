@@ -8,7 +8,6 @@ import asyncio
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -23,7 +22,7 @@ from api.contracts import CONTRACTS
 from edge.journal.journal import Journal
 from edge.mesh.frames import Body, split
 from edge.mesh.mesh import PeerStatus
-from edge.node.executor import Executor
+from edge.node.executor import Executor, Gossip
 from edge.node.hearing import Hearing
 from tangle.effects import Instant, PeerId
 from tangle.genesis import Genesis
@@ -73,25 +72,37 @@ class StillClock:
         return NOW.wall_ms
 
 
-@dataclass(slots=True)
-class Bench:
-    """One node of the load's network."""
-
-    executor: Executor
-
-    @property
-    def core(self) -> NodeCore:
-        """Its core."""
-        return self.executor.core
-
-
 @contextmanager
-def bench_node(folder: Path, genesis: Genesis) -> Iterator[Bench]:
-    """Open a node in an empty folder; everything of it is new."""
+def bench_node(folder: Path, genesis: Genesis, gossip: Gossip | None = None) -> Iterator[Executor]:
+    """Open a node in an empty folder, on a mesh or on none; everything of it is new."""
     core = NodeCore(genesis, CONTRACTS)
     with Journal(folder, core.rules.network) as journal:
         journal.restore(genesis, genesis.parameters.reference_depth)
-        yield Bench(Executor(core, journal, Silence(), Random(1)))
+        yield Executor(core, journal, gossip or Silence(), Random(1))
+
+
+async def until_attached(executor: Executor, more: int, hearing: Hearing) -> tuple[float, float]:
+    """Run `hearing` until so many more transactions are attached, durably.
+
+    Returns:
+        When that was, by the clocks of `perf_counter` and `process_time`.
+    """
+    done, wanted = asyncio.Event(), executor.counts["attached"] + more
+
+    def look(_: object) -> None:
+        if executor.counts["attached"] >= wanted:
+            done.set()
+
+    executor.observe(look)
+    gc.collect()
+    gc.freeze()  # as a node does once it has started
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(hearing.run())
+        await done.wait()
+        ended = perf_counter(), process_time()
+        task.cancel()
+    gc.unfreeze()
+    return ended
 
 
 class _Supply:
@@ -101,39 +112,28 @@ class _Supply:
         self._executor = executor
         self._bodies = bodies
         self._at = 0
+        self.began = self.used = 0.0
 
     async def receive(self, until_wall_ms: int | None) -> list[tuple[PeerId, Body]]:
         """Return some frames, none while enough of them wait."""
         del until_wall_ms
         await asyncio.sleep(0)
+        if self._at == 0:
+            self.began, self.used = perf_counter(), process_time()
         if len(self._executor.admission) >= AHEAD:
             return []
         first, self._at = self._at, self._at + FRAMES_AT_ONCE
         return [(SENDER, body) for body in self._bodies[first : self._at]]
 
 
-async def take_in(bench: Bench, transactions: Sequence[bytes]) -> Speed:
+async def take_in(executor: Executor, transactions: Sequence[bytes]) -> Speed:
     """Let a node hear transactions; return how fast it attached them all, durably."""
-    done, core = asyncio.Event(), bench.core
-    wanted = bench.executor.counts["attached"] + len(transactions)
-
-    def look(_: object) -> None:
-        if bench.executor.counts["attached"] >= wanted:
-            done.set()
-
-    bench.executor.observe(look)
-    supply = _Supply(bench.executor, split(transactions))
-    gc.collect()
-    gc.freeze()  # as a node does once it has started
-    began, used = perf_counter(), process_time()
-    async with asyncio.TaskGroup() as group:
-        hearing = group.create_task(Hearing(bench.executor, supply, StillClock()).run())
-        await done.wait()
-        took, used = perf_counter() - began, process_time() - used
-        hearing.cancel()
-    gc.unfreeze()
-    assert core.waiting_count == 0, f"{core.waiting_count} transactions wait"
-    return Speed(len(transactions) / took, used / len(transactions) * 1e6)
+    supply = _Supply(executor, split(transactions))
+    hearing = Hearing(executor, supply, StillClock())
+    count = len(transactions)
+    ended, used = await until_attached(executor, count, hearing)
+    assert executor.core.waiting_count == 0, f"{executor.core.waiting_count} transactions wait"
+    return Speed(count / (ended - supply.began), (used - supply.used) / count * 1e6)
 
 
 def ingest_figures(rounds: int, transactions: int) -> Iterator[Figure]:
@@ -144,8 +144,8 @@ def ingest_figures(rounds: int, transactions: int) -> Iterator[Figure]:
     speeds, limits = [], []
     for _ in range(rounds):
         limits.append(verify_speed(messages, processors()))
-        with TemporaryDirectory() as name, bench_node(Path(name), genesis) as bench:
-            speeds.append(asyncio.run(take_in(bench, load)))
+        with TemporaryDirectory() as name, bench_node(Path(name), genesis) as executor:
+            speeds.append(asyncio.run(take_in(executor, load)))
         limits.append(verify_speed(messages, processors()))
     yield speed_figure("limit.all", "signatures/s", limits)
     yield speed_figure("ingest", "transactions/s", speeds, limits)
