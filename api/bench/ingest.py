@@ -33,7 +33,7 @@ WANTED_REST_US: Final = 15
 """Processor time for one transaction beside its signature."""
 
 FRAMES_AT_ONCE: Final = 8
-AHEAD: Final = 640
+AHEAD: Final = 128
 """Transactions in the fair queue above which nothing is handed over: the node is behind."""
 
 SENDER: Final = PeerId(bytes(KEY_SIZE))

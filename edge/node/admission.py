@@ -1,6 +1,5 @@
 """From the mesh to the core: which arrivals wait, and which go now."""
 
-from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
 from typing import Final
@@ -38,7 +37,8 @@ class Admission:
         self._under_check: dict[TransactionId, Queued] = {}
         """Out of the queue, not in the core yet: as much as `edge.node.checking` has room for."""
 
-        self._checked_of: Counter[PublicKey] = Counter()
+        self._checked_of: dict[PublicKey, int] = {}
+        """How many of these each issuer has."""
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -74,7 +74,7 @@ class Admission:
         for queued in batch:
             self._under_check[queued.tx_id] = queued
             if queued.issuer is not None:
-                self._checked_of[queued.issuer] += 1
+                self._checked_of[queued.issuer] = self._checked_of.get(queued.issuer, 0) + 1
 
     def end_check(self, batch: Iterable[Queued]) -> None:
         """Note that the verdicts are there."""
@@ -116,7 +116,7 @@ class Admission:
         self._queue.forget(peer)
 
     def _pending_of(self, issuer: PublicKey) -> int:
-        return self._core.pending_of(issuer) + self._checked_of[issuer]
+        return self._core.pending_of(issuer) + self._checked_of.get(issuer, 0)
 
     def _sponsor(self, tx_id: TransactionId, own: FlowKey) -> FlowKey | None:
         """Return at whose expense `tx_id` goes: of all that wait for it, who has least waiting.
