@@ -54,6 +54,7 @@ from edge.meters.mqtt import MAX_QUEUED as MAX_QUEUED_READINGS
 from edge.meters.mqtt import BrokerAddress, MeterLink
 from edge.meters.proof_keeping import proof_keeper
 from edge.node.catch_up import Progress
+from edge.node.checking import MAX_CHECKING
 from edge.node.fair_queue import MAX_QUEUED
 from edge.node.standing import Standings
 from edge.runtime import EdgeNode, NodeSettings, Surroundings
@@ -120,6 +121,7 @@ class _Served:
         frames = node.mesh.counters()
         queues = [
             Queue("fair", self.queue_length, MAX_QUEUED),
+            Queue("checking", node.executor.admission.checking_count, MAX_CHECKING),
             Queue("waiting", len(node.core.waiting), MAX_WAITING),
             Queue("held", len(node.core.holding), MAX_HELD),
             Queue("mesh_in", frames.waiting_in, DEFAULT_LIMITS.inbox.frames),

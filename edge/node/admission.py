@@ -44,6 +44,11 @@ class Admission:
         return len(self._queue)
 
     @property
+    def checking_count(self) -> int:
+        """How many are being checked."""
+        return len(self._under_check)
+
+    @property
     def is_busy(self) -> bool:
         """Whether another turn would hand on anything."""
         return self._queue.is_ready(self._pending_of)

@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from edge.node.fair_queue import TURN_BYTES, Queued
+from edge.node.fair_queue import QUANTUM_BYTES, TURN_BYTES, Queued
 from tangle.contracts import Rules
 from tangle.errors import InvalidError
 from tangle.keys import SignedMessage, is_opened
@@ -27,15 +27,18 @@ from tangle.verification import bad_signature, verify_but_signature, verify_fiel
 MOST_UNDER_WAY: Final = 2
 """Batches whose verdicts are not taken yet."""
 
+THREADED_TURN_BYTES: Final = 8 * TURN_BYTES
+"""Of signed fields in one batch, some 600 usual transactions: without their signatures they take
+the loop no longer than `TURN_BYTES` with them."""
+
+MAX_CHECKING: Final = (MOST_UNDER_WAY + 1) * THREADED_TURN_BYTES // QUANTUM_BYTES
+"""Transactions in all batches, the one that waits for room included: none is smaller."""
+
 CHUNK: Final = 128
 """Signatures of one call: some 6 ms, after which a thread has to wait for Python's lock."""
 
 FEW: Final = 16
 """So many are judged at once on the loop: a thread would take as long to wake."""
-
-THREADED_TURN_BYTES: Final = 8 * TURN_BYTES
-"""Of signed fields in one batch, some 600 usual transactions: without their signatures they take
-the loop no longer than `TURN_BYTES` with them."""
 
 
 class Checked(msgspec.Struct, frozen=True, gc=False):

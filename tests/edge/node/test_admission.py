@@ -2,14 +2,15 @@
 
 from access.device import Claim, claim_registration, register_operation
 from edge.node.admission import CATCHING_UP, Admission
-from edge.node.fair_queue import QUANTUM_BYTES
+from edge.node.fair_queue import MAX_PENDING, QUANTUM_BYTES
 from tangle.accounts import NO_ADDRESS
 from tangle.effects import Attached, Effect, PeerId, Requested
 from tangle.genesis import entry_points, genesis_hash
 from tangle.node import NodeCore
 from tangle.transaction import TransactionId
+from tangle.verification import parse
 from tangle.waiting import MAX_HELD
-from tests.community import CONTRACTS, VOTER, Maker, key, with_parameters
+from tests.community import CONTRACTS, VOTER, Maker, forged, key, with_parameters
 from tests.tangle.cores import (
     ALICE,
     BOB,
@@ -179,3 +180,40 @@ def test_a_node_that_is_far_behind_takes_history_as_it_comes() -> None:
     assert not was_catching_up
     assert admission.is_catching_up()
     assert not any(isinstance(effect, Attached) for effect in effects)
+
+
+def test_what_is_being_checked_is_not_offered_again_but_another_witness_is() -> None:
+    core = fresh_core()
+    admission, one = Admission(core), MAKE.transaction(EDGE, 0, (G, H))
+    admission.offer(ALICE, one)
+    taken = admission.turn()
+    admission.begin_check(taken)
+
+    admission.offer(BOB, one)
+    again = len(admission)
+    is_hastened = admission.hasten(one.tx_id)
+    found = admission.get(one.tx_id)
+    admission.offer(MALLORY, parse(forged(one.data)))
+    witnesses = len(admission)
+    admission.end_check(taken)
+
+    assert (again, is_hastened, witnesses) == (0, True, 1)
+    assert found is not None
+    assert found.verified == one
+
+
+def test_what_is_being_checked_counts_for_its_issuers_quota() -> None:
+    core = fresh_core()
+    admission = Admission(core)
+    for number in range(MAX_PENDING + 5):
+        admission.offer(ALICE, MAKE.transaction(EDGE, number, (G, H)))
+    taken = admission.turn(budget_bytes=10**9)
+    admission.begin_check(taken)
+
+    rest = admission.turn(budget_bytes=10**9), admission.is_busy
+    admission.end_check(taken)  # all of them were refused, say
+    after = admission.turn(budget_bytes=10**9)
+
+    assert len(taken) == MAX_PENDING
+    assert rest == ([], False)
+    assert len(after) == 5
