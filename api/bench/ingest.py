@@ -6,6 +6,7 @@ on disk with synced commits. Frames are handed over as fast as the node takes th
 
 import asyncio
 import gc
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from api.contracts import CONTRACTS
 from edge.journal.journal import Journal
 from edge.mesh.frames import Body, split
 from edge.mesh.mesh import PeerStatus
+from edge.node.checking import SWITCH_INTERVAL_S
 from edge.node.executor import Executor, Gossip
 from edge.node.hearing import Hearing
 from tangle.effects import Instant, PeerId
@@ -94,8 +96,9 @@ async def until_attached(executor: Executor, more: int, hearing: Hearing) -> tup
             done.set()
 
     executor.observe(look)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)  # as a node does once it has started
     gc.collect()
-    gc.freeze()  # as a node does once it has started
+    gc.freeze()
     async with asyncio.TaskGroup() as group:
         task = group.create_task(hearing.run())
         await done.wait()

@@ -37,6 +37,13 @@ MAX_CHECKING: Final = (MOST_UNDER_WAY + 1) * THREADED_TURN_BYTES // QUANTUM_BYTE
 CHUNK: Final = 128
 """Signatures of one call: some 6 ms, after which a thread has to wait for Python's lock."""
 
+SPARE_THREADS: Final = 1
+"""Beyond one for each processor: while one waits for the lock, another has the processor."""
+
+SWITCH_INTERVAL_S: Final = 0.000_5
+"""For `sys.setswitchinterval`, by who composes a process: how long a thread waits for the lock while
+the loop is busy. With Python's own 5 ms it would wait as long as it judges."""
+
 FEW: Final = 16
 """So many are judged at once on the loop: a thread would take as long to wake."""
 
@@ -106,11 +113,12 @@ class Checking:
 
         Args:
             rules: Of the network.
-            threads: How many; `None` for as many as this process has processors. With 0, and where
-                nothing compiles, everything is judged on the loop.
+            threads: How many; `None` for one more than this process has processors. With 0, and
+                where nothing compiles, everything is judged on the loop.
         """
         self._rules = rules
-        count = len(os.sched_getaffinity(0)) if threads is None else threads
+        own = len(os.sched_getaffinity(0)) + SPARE_THREADS
+        count = own if threads is None else threads
         self._pool = ThreadPoolExecutor(count, "check") if count and is_compiled() else None
         self._judge = SignatureKernel().verdicts if self._pool else judged_one_by_one
         self._under_way: asyncio.Queue[tuple[_Batch, list[asyncio.Future[list[bool]]]]]
