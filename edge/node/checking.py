@@ -41,8 +41,8 @@ SPARE_THREADS: Final = 1
 """Beyond one for each processor: while one waits for the lock, another has the processor."""
 
 SWITCH_INTERVAL_S: Final = 0.000_5
-"""For `sys.setswitchinterval`, by who composes a process: how long a thread waits for the lock while
-the loop is busy. With Python's own 5 ms it would wait as long as it judges."""
+"""For `sys.setswitchinterval`, by who composes a process: how long a thread waits for the lock
+while the loop is busy. With Python's own 5 ms it would wait as long as it judges."""
 
 FEW: Final = 16
 """So many are judged at once on the loop: a thread would take as long to wake."""
