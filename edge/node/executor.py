@@ -5,7 +5,7 @@ back nothing that was said.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final, Protocol
@@ -13,7 +13,7 @@ from typing import Final, Protocol
 import structlog
 
 from edge.ground.faults import pass_point
-from edge.journal.entries import Arrival, Batch, FormedBatch, TakenReading
+from edge.journal.entries import Batch, FormedBatch, TakenReading, batch_of
 from edge.journal.journal import Journal
 from edge.mesh.frames import (
     MAX_HEARTBEAT_TIPS,
@@ -33,6 +33,7 @@ from edge.node.answer_budget import AnswerBudget
 from edge.node.catch_up import CatchUp, Progress
 from edge.node.checking import Checked, check
 from edge.node.fair_queue import TURN_BYTES, Queued
+from edge.node.news import news
 from edge.node.pace import MOST
 from edge.node.serving import ConeServer, Outlet
 from edge.node.standing import Standings
@@ -375,7 +376,7 @@ class Executor:
             StorageError: Nothing of it is durable and nobody has heard of it; the core is
                 ahead of the journal, so the node must stop.
         """
-        batch = _batch(effects, now, readings, formed)
+        batch = batch_of(effects, now.wall_ms, readings, formed)
         if batch != Batch():
             self.journal.commit(batch, is_synced=not self._is_history(batch, effects))
         pass_point("gossip.before")
@@ -437,7 +438,7 @@ class Executor:
                         milestone_id=effect.milestone_id.hex(),
                         report=effect.report,
                     )
-        for body in split(self._news(attached)):
+        for body in split(news(self.core, attached)):
             self._gossip.broadcast(body)
 
     def _warn_rarely(self, name: str, **said: str) -> None:
@@ -446,24 +447,6 @@ class Executor:
         so_far = self.counts[name]
         if so_far & (so_far - 1) == 0:
             _log.warning(name, **said, so_far=so_far)
-
-    def _news(self, attached: Iterable[Attached]) -> Iterator[bytes]:
-        """Yield what peers may not have yet: history that was caught up on is no news.
-
-        Should one of them lack it after all, the next heartbeat makes it ask.
-        """
-        core, vertex_of = self.core, self.core.graph.get
-        confirmed_index = core.confirmed_index
-        is_behind = core.latest_index > confirmed_index + 1
-        for one in attached:
-            if one.source is not None:
-                vertex = vertex_of(one.tx_id)
-                if vertex is None or is_behind:
-                    continue
-                index = vertex.referenced_index
-                if index is not None and index < confirmed_index:
-                    continue
-            yield one.data
 
     def _connected(self, now: Instant) -> list[PeerId]:
         return [
@@ -514,20 +497,3 @@ class Executor:
             return pending.data
         stored = self.journal.transaction(tx_id)
         return self.core.evidence.get(tx_id) if stored is None else stored.data
-
-
-def _batch(
-    effects: Sequence[Effect],
-    now: Instant,
-    readings: tuple[TakenReading, ...],
-    formed: tuple[FormedBatch, ...],
-) -> Batch:
-    attached = [effect for effect in effects if isinstance(effect, Attached)]
-    halted = [effect for effect in effects if isinstance(effect, Halted)]
-    return Batch(
-        arrivals=tuple(Arrival(one.tx_id, one.data, now.wall_ms) for one in attached),
-        confirmed=tuple(effect for effect in effects if isinstance(effect, Confirmed)),
-        halted=halted[0] if halted else None,
-        readings=readings,
-        formed=formed,
-    )
