@@ -90,6 +90,11 @@ class Admission:
         if not self._under_check:
             self._checked_of.clear()  # nobody who once issued is remembered
 
+    def forget_checks(self) -> None:
+        """Note that no verdicts will come any more."""
+        self._under_check.clear()
+        self._checked_of.clear()
+
     def is_catching_up(self) -> bool:
         """Return whether what comes is history and goes to the core as it comes."""
         core = self._core

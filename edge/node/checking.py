@@ -106,7 +106,7 @@ def check(queued: Sequence[Queued], rules: Rules) -> list[Checked]:
 
 
 class Checking:
-    """Batches under way. Owned by the loop; the threads see bytes alone."""
+    """Batches under way. Of one loop, which owns it; the threads see bytes alone."""
 
     def __init__(self, rules: Rules, threads: int | None = None) -> None:
         """Check by `rules`, on a running loop.

@@ -43,7 +43,7 @@ class Clocks(Protocol):
 
 
 class Hearing:
-    """Lets the core hear its peers, and wakes it at its deadlines. Made on a running loop."""
+    """Lets the core hear its peers, and wakes it at its deadlines."""
 
     def __init__(
         self, executor: Executor, source: Source, clock: Clocks, threads: int | None = None
@@ -52,20 +52,22 @@ class Hearing:
         self._executor = executor
         self._source = source
         self._clock = clock
-        self._checking = Checking(executor.core.rules, threads)
+        self._threads = threads
         self._most = FIRST
 
     async def run(self) -> None:
         """Hear until cancelled, or until `source` has no more to say and raises."""
+        checking = Checking(self._executor.core.rules, self._threads)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._sort())
-                group.create_task(self._take_in())
+                group.create_task(self._sort(checking))
+                group.create_task(self._take_in(checking))
         finally:
-            self._checking.close()
+            checking.close()
+            self._executor.admission.forget_checks()  # who sent it will send it again
 
-    async def _sort(self) -> None:
-        executor, checking = self._executor, self._checking
+    async def _sort(self, checking: Checking) -> None:
+        executor = self._executor
         while True:
             deadline_ms = executor.core.next_deadline_ms()
             frames = await self._next_frames(deadline_ms)
@@ -80,10 +82,10 @@ class Hearing:
             if deadline_ms is not None and deadline_ms <= now.wall_ms:
                 executor.carry_out(executor.core.tick(now), now)
 
-    async def _take_in(self) -> None:
+    async def _take_in(self, checking: Checking) -> None:
         """Let the core hear what has been checked, in the order in which it was heard."""
         while True:
-            checked = await self._checking.take()
+            checked = await checking.take()
             began_ns = time.thread_time_ns()
             self._executor.take_in(checked, self._clock.instant())
             if len(checked) >= self._most:

@@ -217,3 +217,15 @@ def test_what_is_being_checked_counts_for_its_issuers_quota() -> None:
     assert len(taken) == MAX_PENDING
     assert rest == ([], False)
     assert len(after) == 5
+
+
+def test_what_will_never_be_checked_may_be_offered_again() -> None:
+    core = fresh_core()
+    admission, one = Admission(core), MAKE.transaction(EDGE, 0, (G, H))
+    admission.offer(ALICE, one)
+    admission.begin_check(admission.turn())
+
+    admission.forget_checks()
+    admission.offer(BOB, one)
+
+    assert [queued.tx_id for queued in admission.turn()] == [one.tx_id]
