@@ -150,14 +150,9 @@ class NodeCore:
 
     def is_known(self, tx_id: TransactionId) -> bool:
         """Return whether the id needs no second look: solid, waiting, held, judged."""
-        return (
-            tx_id in self.graph
-            or tx_id in self._waiting
-            or tx_id in self.holding
-            or tx_id in self._inbox
-            or tx_id in self._refused
-            or tx_id in self.evidence
-        )
+        if tx_id in self.graph or self._is_kept_aside(tx_id):
+            return True
+        return tx_id in self._refused or tx_id in self.evidence
 
     def next_deadline_ms(self) -> int | None:
         """When to call `tick`, wall time; `None` for never."""
@@ -193,10 +188,7 @@ class NodeCore:
         return self._admit(Arrival(verified, peer), now)
 
     def accept(self, peer: PeerId, verified: Verified, now: Instant) -> list[Effect]:
-        """Handle a transaction that `peer` sent and that has passed phase 1 already.
-
-        Whoever calls it has checked fields, work and signature: `receive` does all of it by itself.
-        """
+        """Handle what `peer` sent and what the caller has seen pass phase 1: see `receive`."""
         return [] if self.is_known(verified.tx_id) else self._admit(Arrival(verified, peer), now)
 
     def submit(self, data: bytes, now: Instant) -> list[Effect]:

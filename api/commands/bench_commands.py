@@ -65,7 +65,6 @@ def access(*, rounds: Rounds = 15, as_json: AsJson = False) -> None:
     show(access_figures(rounds), as_json=as_json)
 
 
-add_command(app, "access", access)
 def limit(*, rounds: Rounds = 5, signatures: Signatures = 10_000, as_json: AsJson = False) -> None:
     """Measure how many signatures one processor verifies in a second, and how many all do.
 
@@ -137,6 +136,7 @@ def growth(*, total: Total = 1_000_000, as_json: AsJson = False) -> None:
     show(growth_figures(total), as_json=as_json)
 
 
+add_command(app, "access", access)
 add_command(app, "bills", bills)
 add_command(app, "confirm", confirm)
 add_command(app, "energy", energy)

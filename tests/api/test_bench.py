@@ -5,9 +5,8 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from api.bench import access_load, energy_load, tangle_load
+from api.bench import access_load, energy_load, growth, tangle_load
 from api.commands import bench_main
-from api.bench import energy_load, growth
 from api.main import app
 from energy.workload import SHARES
 
@@ -102,6 +101,8 @@ def test_without_networkx_there_is_no_comparison(monkeypatch: pytest.MonkeyPatch
     told = figures("weights", "--rounds", "1")
 
     assert all("networkx" not in str(one["metric"]) for one in told)
+
+
 def test_the_limit_is_of_one_processor_and_of_all() -> None:
     one, both = figures("limit", "--rounds", "2", "--signatures", "512")
 
