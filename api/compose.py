@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ from edge.meters.mqtt import MAX_QUEUED as MAX_QUEUED_READINGS
 from edge.meters.mqtt import BrokerAddress, MeterLink
 from edge.meters.proof_keeping import proof_keeper
 from edge.node.catch_up import Progress
+from edge.node.checking import MAX_CHECKING, SWITCH_INTERVAL_S
 from edge.node.fair_queue import MAX_QUEUED
 from edge.node.standing import Standings
 from edge.runtime import EdgeNode, NodeSettings, Surroundings
@@ -120,6 +122,7 @@ class _Served:
         frames = node.mesh.counters()
         queues = [
             Queue("fair", self.queue_length, MAX_QUEUED),
+            Queue("checking", node.executor.admission.checking_count, MAX_CHECKING),
             Queue("waiting", len(node.core.waiting), MAX_WAITING),
             Queue("held", len(node.core.holding), MAX_HELD),
             Queue("mesh_in", frames.waiting_in, DEFAULT_LIMITS.inbox.frames),
@@ -336,7 +339,11 @@ async def _opened(config: NodeConfig, role: str) -> AsyncIterator[_Ground]:
 
 
 def _settle() -> None:
-    """Let the collector pass over what stands now: else each full round stops the loop 0.1 s."""
+    """Let the collector pass over what stands now: else each full round stops the loop 0.1 s.
+
+    And let the threads that check signatures have Python's lock soon.
+    """
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.unfreeze()  # of the node's life before this one
     gc.collect()
     gc.freeze()

@@ -1,7 +1,6 @@
 """A node as it runs: one asyncio process around one core. Only its tasks touch the core."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -14,30 +13,22 @@ from edge.ground.clock import Clock
 from edge.ground.kernels import load_when_it_pays
 from edge.journal.journal import Journal
 from edge.journal.sweeping import Sweeping
-from edge.mesh.frames import Body
 from edge.mesh.mesh import Mesh
 from edge.meters.metering import Metering
 from edge.meters.mqtt import MeterLink
 from edge.node.executor import Executor
+from edge.node.hearing import HEARTBEAT_MS, Hearing
 from edge.node.issuance import Issuance
 from edge.node.load import LoadMeter
-from edge.node.pace import FIRST, adapted
 from edge.node.promoting import Promoting
-from edge.node.serving import PAUSE_MS
 from tangle.contracts import Contracts
-from tangle.effects import Attached, Effect, PeerId
+from tangle.effects import Attached, Effect
 from tangle.errors import DamagedStoreError, StorageError, TanglewattError
 from tangle.genesis import Genesis
 from tangle.keys import SigningKey
 from tangle.node import NodeCore
 from tangle.transaction import TransactionId
 from tangle.verification import parse
-
-YIELDS: Final = 8
-"""Rounds of the loop between two turns of a long batch: a request over HTTP takes a few."""
-
-HEARTBEAT_MS: Final = 1_000
-"""How often a node says where it stands: what a lost frame costs at most."""
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -95,6 +86,7 @@ class EdgeNode:
         self.core = NodeCore(genesis, contracts, restored)
         verify_state(self.core, self.journal)
         self.executor = Executor(self.core, self.journal, self.mesh, around.rng)
+        self.hearing = Hearing(self.executor, self.mesh, self.clock)
         self.load = LoadMeter()
         self.issuance = Issuance(self.executor, key, self.clock, around.rng, self.load)
         self.promoting = Promoting(self.executor, self.issuance, self.clock)
@@ -120,7 +112,7 @@ class EdgeNode:
             DamagedStoreError: In a group; the journal is not what was written.
         """
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._hear())
+            group.create_task(self.hearing.run())
             group.create_task(self._beat())
             group.create_task(self._watch_failure())
             group.create_task(self.promoting.run())
@@ -148,33 +140,6 @@ class EdgeNode:
             self._fail(error)
             raise
         return tx_id
-
-    async def _hear(self) -> None:
-        """Let the core hear its peers, and wake it at its deadlines."""
-        most = FIRST
-        while True:
-            deadline_ms = self.core.next_deadline_ms()
-            frames = await self._next_frames(deadline_ms)
-            now, began_ns = self.clock.instant(), time.thread_time_ns()
-            self.executor.hear(frames, now, most)
-            if self.executor.is_behind:  # it was a full turn
-                most = adapted(most, (time.thread_time_ns() - began_ns) // 1_000_000)
-            if deadline_ms is not None and deadline_ms <= now.wall_ms:
-                self.executor.carry_out(self.core.tick(now), now)
-
-    async def _next_frames(self, deadline_ms: int | None) -> list[tuple[PeerId, Body]]:
-        """Return what peers said since, nothing while the batch before is being worked on."""
-        if self.executor.is_behind:
-            for _ in range(YIELDS):
-                await asyncio.sleep(0)
-            return []
-        latest_ms = self.clock.wall_ms() + HEARTBEAT_MS
-        until_ms = latest_ms if deadline_ms is None else min(deadline_ms, latest_ms)
-        if self.executor.cones.is_busy:
-            until_ms = min(until_ms, self.clock.wall_ms() + PAUSE_MS)
-        if self.executor.is_busy:
-            until_ms = 0  # look what else has come, and serve the next turn
-        return await self.mesh.receive(until_ms)
 
     async def _beat(self) -> None:
         """Say where this node stands; peers ask for what they miss."""

@@ -130,6 +130,11 @@ def identity(rows: RowReader, address: Address) -> Identity | None:
     return None if value is None else _identities.read(value)
 
 
+def is_registered(rows: RowReader, address: Address) -> bool:
+    """Return whether `address` may issue in a registered network."""
+    return rows.get(IDENTITY_PREFIX + address) is not None
+
+
 def decode_identity(value: bytes) -> Identity:
     """Parse the value of an identity row."""
     return _identities.decode(value)

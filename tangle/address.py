@@ -4,6 +4,7 @@ Source: BIP-350 (bech32m), BIP-173 (alphabet, checksum, rules of case and length
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Annotated, Final, NewType
 
 import msgspec
@@ -21,12 +22,16 @@ Address = NewType("Address", bytes)
 AddressField = Annotated[Address, msgspec.Meta(min_length=HASH_SIZE, max_length=HASH_SIZE)]
 """An address as a field of a canonical struct."""
 
+ADDRESSES_REMEMBERED: Final = 4_096
+"""Of the keys asked for last: each transaction asks some times for its issuer's."""
+
 _ALPHABET: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _CHECKSUM_SIZE: Final = 6
 _CHECKSUM_CONSTANT: Final = 0x2BC830A3
 _GENERATOR: Final = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 
 
+@lru_cache(maxsize=ADDRESSES_REMEMBERED)
 def address_of(public_key: bytes) -> Address:
     """Return the address that the owner of `public_key` is paid at."""
     return Address(digest(public_key))

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NewType
 
+import msgspec
+
 from tangle.anchors import Rotation
 from tangle.errors import InvalidError
 from tangle.outcomes import Event, Outcome
@@ -24,8 +26,7 @@ class Instant:
     """For timestamps: scaled in a demonstration, else the wall clock."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attached:
+class Attached(msgspec.Struct, frozen=True, gc=False):
     """A transaction became solid: journal it, then let the peers hear of it."""
 
     tx_id: TransactionId

@@ -4,9 +4,10 @@ Holds what is not yet referenced and the recently referenced; what is older is f
 stays in the journal. Every vertex whose parents are all here (or are entry points) is solid.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
+
+import msgspec
 
 from tangle.restored import StoredVertex
 from tangle.transaction import TransactionId
@@ -15,8 +16,7 @@ EMPTY: Final = b""
 """Stands for the issuer where there is nothing to count: the transaction carries nothing."""
 
 
-@dataclass(slots=True, eq=False)
-class Vertex:
+class Vertex(msgspec.Struct, eq=False, gc=False):
     """One solid transaction, or an entry point (which has no parents)."""
 
     tx_id: TransactionId
@@ -46,7 +46,7 @@ class Vertex:
     oldest_root_index: int = 0
     """Smallest of them (TIP-3, OMRSI)."""
 
-    children: list[TransactionId] = field(default_factory=list)
+    children: list[TransactionId] = []
     """In order of attachment."""
 
 
@@ -78,6 +78,11 @@ class Graph:
 
     def __getitem__(self, tx_id: TransactionId) -> Vertex:
         return self._vertices[tx_id]
+
+    def missing(self, tx_ids: Iterable[TransactionId]) -> list[TransactionId]:
+        """Return those of `tx_ids` that are not here, in their order."""
+        vertices = self._vertices
+        return [tx_id for tx_id in tx_ids if tx_id not in vertices]
 
     def get(self, tx_id: TransactionId) -> Vertex | None:
         """Return the vertex of `tx_id`, or `None` if it is not solid here or forgotten."""
@@ -139,13 +144,16 @@ class Graph:
     ) -> Vertex:
         """Add a solid transaction. Its parents are here and it is not; anything else is a bug."""
         assert tx_id not in self._vertices, f"attached twice: {tx_id.hex()}"
-        vertex = self._add(tx_id, parents, size_bytes, now_ms)
+        above = [self._vertices[parent_id] for parent_id in parents]
+        # Their own ids, not equal ones that came with the child: those would stay in memory too.
+        own_ids = tuple([parent.tx_id for parent in above])
+        vertex = self._add(tx_id, own_ids, size_bytes, now_ms)
         self._unreferenced[tx_id] = vertex
         self._tips[tx_id] = vertex
-        for parent_id in parents:
-            self._vertices[parent_id].children.append(tx_id)
-            self._tips.pop(parent_id, None)
-        self._set_roots(vertex)
+        for parent in above:
+            parent.children.append(tx_id)
+            self._tips.pop(parent.tx_id, None)
+        _set_roots(vertex, above)
         return vertex
 
     def attach_milestone(
@@ -251,9 +259,17 @@ class Graph:
         return vertex
 
     def _set_roots(self, vertex: Vertex) -> None:
-        parents = [self._vertices.get(tx_id) for tx_id in vertex.parents]
-        known = [parent for parent in parents if parent is not None]
+        above = [self._vertices.get(tx_id) for tx_id in vertex.parents]
+        known = [parent for parent in above if parent is not None]
         # A forgotten parent was referenced too long ago: the vertex keeps its old roots then.
-        if len(known) == len(parents):
-            vertex.youngest_root_index = max(parent.youngest_root_index for parent in known)
-            vertex.oldest_root_index = min(parent.oldest_root_index for parent in known)
+        if len(known) == len(above):
+            _set_roots(vertex, known)
+
+
+def _set_roots(vertex: Vertex, above: Sequence[Vertex]) -> None:
+    first = above[0]
+    youngest, oldest = first.youngest_root_index, first.oldest_root_index
+    for parent in above[1:]:
+        youngest = max(youngest, parent.youngest_root_index)
+        oldest = min(oldest, parent.oldest_root_index)
+    vertex.youngest_root_index, vertex.oldest_root_index = youngest, oldest

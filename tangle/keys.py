@@ -29,6 +29,10 @@ SignatureField = Annotated[
 """A signature as a field of a canonical struct."""
 
 
+SignedMessage = tuple[bytes, bytes]
+"""A public key of 32 bytes, and a signature with its message behind it."""
+
+
 class SigningKey:
     """A secret Ed25519 key. Never encoded, never printed; `repr` shows the public half only."""
 
@@ -57,10 +61,17 @@ class SigningKey:
 
 def is_signed(public_key: bytes, message: bytes, signature: bytes) -> bool:
     """Return whether `signature` over `message` is by `public_key`, as libsodium judges."""
-    if len(public_key) != KEY_SIZE or len(signature) != SIGNATURE_SIZE:
+    if len(signature) != SIGNATURE_SIZE:
+        return False
+    return is_opened(public_key, signature + message)
+
+
+def is_opened(public_key: bytes, signed: bytes) -> bool:
+    """Return whether `signed`, a signature with its message behind it, is by `public_key`."""
+    if len(public_key) != KEY_SIZE:
         return False
     try:
-        bindings.crypto_sign_open(signature + message, public_key)
+        bindings.crypto_sign_open(signed, public_key)
     except CryptoError:  # the only answer libsodium gives to a forgery
         return False
     return True

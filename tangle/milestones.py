@@ -14,7 +14,7 @@ from tangle.graph import Graph
 from tangle.ledger import Ledger, LedgerDiff, contradictions, milestone_payload
 from tangle.rows import RowReader
 from tangle.transaction import MILESTONE_ISSUER, VERSION, Milestone, Transaction, TransactionId
-from tangle.verification import Verified, verify_milestone_signatures
+from tangle.verification import Verified, parse_again, verify_milestone_signatures
 from tangle.waiting import Arrival
 
 MAX_PROVEN: Final = 4_096
@@ -46,9 +46,14 @@ class MilestoneInbox:
         return len(self._ids)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing whose turn could come, proven or not."""
+        return not self._proven and not self._unproven
+
+    @property
     def highest_index(self) -> int:
         """Largest index signed by the present coordinator keys; 0 if there is none."""
-        return max(self._proven, default=0)
+        return max(self._proven) if self._proven else 0
 
     def add(self, arrival: Arrival, coordinators: CoordinatorKeys, *, is_next: bool) -> None:
         """Keep a milestone until its turn.
@@ -176,8 +181,8 @@ class Basis:
     ledger: Ledger
     """State before it."""
 
-    bodies: Mapping[TransactionId, Verified]
-    """Every pending transaction by id."""
+    bodies: Mapping[TransactionId, bytes]
+    """Every pending transaction by id: canonical bytes with witness."""
 
     parameters: Parameters
 
@@ -243,7 +248,7 @@ def _follow(
     """Compute what a milestone over `parents` does."""
     cone = new_cone(basis.graph, parents, basis.ledger.index)
     verify_cone(cone, index, basis.parameters)
-    ordered = [basis.bodies[tx_id] for tx_id in cone.order]
+    ordered = [parse_again(tx_id, basis.bodies[tx_id]) for tx_id in cone.order]
     return Judgement(cone, basis.ledger.preview(ordered, index, timestamp_ms))
 
 

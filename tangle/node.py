@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from tangle.accounts import coordinators, identity
+from tangle.accounts import coordinators, is_registered
 from tangle.address import address_of
 from tangle.contracts import Contracts, Rules
 from tangle.effects import (
@@ -32,10 +32,11 @@ from tangle.ledger import Ledger, LedgerRules, genesis_state
 from tangle.milestones import Basis, MilestoneInbox, draft, judge
 from tangle.outcomes import State
 from tangle.restored import Restored
-from tangle.transaction import Transaction, TransactionId
+from tangle.transaction import Milestone, Transaction, TransactionId
 from tangle.verification import (
     Verified,
     parse,
+    parse_again,
     verify_fields,
     verify_milestone_signatures,
     verify_witness,
@@ -140,7 +141,8 @@ class NodeCore:
 
     def pending(self, tx_id: TransactionId) -> Verified | None:
         """Return a solid transaction that no milestone references yet."""
-        return self._window.bodies.get(tx_id)
+        data = self._window.bodies.get(tx_id)
+        return None if data is None else parse_again(tx_id, data)
 
     def pending_of(self, issuer: PublicKey) -> int:
         """Return how many solid transactions of `issuer` no milestone references yet."""
@@ -148,8 +150,9 @@ class NodeCore:
 
     def is_known(self, tx_id: TransactionId) -> bool:
         """Return whether the id needs no second look: solid, waiting, held, judged."""
-        is_judged = tx_id in self._refused or tx_id in self.evidence
-        return is_judged or tx_id in self.graph or self._is_kept_aside(tx_id)
+        if tx_id in self.graph or self._is_kept_aside(tx_id):
+            return True
+        return tx_id in self._refused or tx_id in self.evidence
 
     def next_deadline_ms(self) -> int | None:
         """When to call `tick`, wall time; `None` for never."""
@@ -183,6 +186,10 @@ class NodeCore:
             # The id is not marked: only this witness, or these bytes, are bad.
             return [Misbehaved(peer, error)]
         return self._admit(Arrival(verified, peer), now)
+
+    def accept(self, peer: PeerId, verified: Verified, now: Instant) -> list[Effect]:
+        """Handle what `peer` sent and what the caller has seen pass phase 1: see `receive`."""
+        return [] if self.is_known(verified.tx_id) else self._admit(Arrival(verified, peer), now)
 
     def submit(self, data: bytes, now: Instant) -> list[Effect]:
         """Handle a transaction handed in here: it is attached at once or refused.
@@ -278,7 +285,7 @@ class NodeCore:
         return now.wall_ms + ahead_ms // self.parameters.time_scale + 1
 
     def _is_registered(self, issuer: PublicKey) -> bool:
-        return self._is_open or identity(self._ledger.rows, address_of(issuer)) is not None
+        return self._is_open or is_registered(self._ledger.rows, address_of(issuer))
 
     def _verify_attachable(self, verified: Verified, now: Instant) -> None:
         transaction = verified.transaction
@@ -301,19 +308,18 @@ class NodeCore:
             )
 
     def _admit(self, arrival: Arrival, now: Instant) -> list[Effect]:
-        verified = arrival.verified
-        if verified.milestone is not None:
+        transaction, tx_id = arrival.verified.transaction, arrival.verified.tx_id
+        if isinstance(transaction.payload, Milestone):
             return self._admit_milestone(arrival, now)
-        self._waiting.answered(verified.tx_id)
-        if not self._waiting.is_wanted(verified.tx_id):
-            ahead_ms = self._ahead_ms(verified.transaction.issued_at_ms, now)
-            is_registered = self._is_registered(verified.transaction.issuer)
-            if ahead_ms > 0 or not is_registered:
+        self._waiting.answered(tx_id)
+        if not self._waiting.is_wanted(tx_id):
+            ahead_ms = self._ahead_ms(transaction.issued_at_ms, now)
+            if ahead_ms > 0 or not self._is_registered(transaction.issuer):
                 due_ms = self._due_ms(ahead_ms, now) if ahead_ms > 0 else None
                 evicted = self.holding.hold(arrival, due_ms)
                 return [Dropped(one, "the room for what is early is full") for one in evicted]
         effects = self._enter([arrival], now)
-        return effects + self._advance(now)
+        return effects if self._inbox.is_empty else effects + self._advance(now)
 
     # Phase 2: from bytes to solid.
 
@@ -326,11 +332,11 @@ class NodeCore:
             tx_id = arrival.verified.tx_id
             if tx_id in self.graph or tx_id in self._waiting:
                 continue
-            parents = arrival.verified.transaction.parents
-            missing = [one for one in parents if one not in self.graph]
+            missing = self.graph.missing(arrival.verified.transaction.parents)
             if not missing:
                 effects.append(self._attach(arrival, now))
-                queue.extend(self._waiting.release(tx_id))
+                if self._waiting.is_wanted(tx_id):
+                    queue.extend(self._waiting.release(tx_id))
                 continue
             if any(one in self._entry_points for one in missing):
                 effects += self._let_go(tx_id, "above an entry point")

@@ -1,5 +1,6 @@
 """A transaction: one vertex of the tangle, its canonical bytes, its id and its witness."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated, Final, Literal, NewType
 
@@ -160,6 +161,11 @@ def decode(data: bytes) -> SignedTransaction:
     return _decoder.decode(data)
 
 
+def read(data: bytes) -> SignedTransaction:
+    """Return what canonical bytes say that were decoded before: their spelling is not looked at."""
+    return _decoder.read(data)
+
+
 def decode_fields(data: bytes) -> Transaction:
     """Parse the canonical bytes of signed fields alone. Raises `MalformedBytesError`."""
     return _fields_decoder.decode(data)
@@ -187,12 +193,11 @@ def verify_shape(transaction: Transaction, kind: Literal["issuer", "milestone"])
         BadParentsError: Not two distinct ascending parents (milestone: two to eight).
         BadPayloadError: Payload, issuer, sequence or range contradict each other.
     """
-    count, most = len(transaction.parents), MAX_MILESTONE_PARENTS
-    if kind == "issuer":
-        most = PARENTS
+    parents = transaction.parents
+    count, most = len(parents), MAX_MILESTONE_PARENTS if kind == "milestone" else PARENTS
     if not PARENTS <= count <= most:
         raise BadParentsError(f"{count} parents: from {PARENTS} to {most} are allowed")
-    if not all(low < high for low, high in pairwise(transaction.parents)):
+    if parents[0] >= parents[1] or (count > PARENTS and not _is_ascending(parents)):
         raise BadParentsError("parents must be distinct and in ascending order")
     payload = transaction.payload
     if isinstance(payload, Milestone) != (kind == "milestone"):
@@ -208,6 +213,10 @@ def verify_shape(transaction: Transaction, kind: Literal["issuer", "milestone"])
             raise BadPayloadError("the issuer of 32 zero bytes is reserved for milestones")
         case _:
             pass
+
+
+def _is_ascending(parents: Sequence[TransactionId]) -> bool:
+    return all(low < high for low, high in pairwise(parents))
 
 
 def _verify_milestone_fields(transaction: Transaction, milestone: Milestone) -> None:

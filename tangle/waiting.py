@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from tangle.effects import PeerId
 from tangle.transaction import TransactionId
 from tangle.verification import Verified
@@ -29,8 +31,7 @@ OWN: Final = PeerId(b"")
 """Stands for this node where a sender is counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True, gc=False):
     """A verified transaction and who sent it."""
 
     verified: Verified
@@ -144,8 +145,8 @@ class WaitingRoom:
         self._requests.pop(parent_id, None)
         assert parent_id not in self._arrivals, "solid while it waits"
         self._needed.discard(parent_id)
-        ready = []
-        for child_id in self._children.pop(parent_id, {}):
+        ready: list[Arrival] = []
+        for child_id in self._children.pop(parent_id, ()):
             missing = self._missing[child_id]
             missing.discard(parent_id)
             if not missing:

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 from tangle.genesis import Parameters
-from tangle.graph import EMPTY, Graph
+from tangle.graph import EMPTY, Graph, Vertex
 from tangle.keys import PublicKey
 from tangle.outcomes import State
 from tangle.restored import Restored, StoredVertex
-from tangle.transaction import Data, TransactionId
+from tangle.transaction import Data, TransactionId, read
 from tangle.verification import Verified, parse
 from tangle.walking import Walk, WalkEnd
 from tangle.weights import CumulativeWeights
@@ -45,10 +45,14 @@ class Window:
         first = [(tx_id, 0) for tx_id in entry_points] if is_young else []
         self.graph = Graph([*first, *restored.roots])
         self.weights: Weights = CumulativeWeights(self.graph)
-        self.bodies: dict[TransactionId, Verified] = {}
-        """Every solid transaction that no milestone references yet, milestones included."""
+        self.bodies: dict[TransactionId, bytes] = {}
+        """Every solid transaction that no milestone references yet, milestones included: canonical
+        bytes with witness. As values they would take three times the memory."""
         self.issuers: Counter[PublicKey] = Counter()
         """How many of those each key issued; no key has 0."""
+
+        self._keys: dict[PublicKey, PublicKey] = {}
+        """Each of these keys once, for all vertices to name."""
 
         self._expired: set[TransactionId] = set()
         self._restore(restored.recent)
@@ -69,9 +73,10 @@ class Window:
 
     def attach(self, verified: Verified, now_ms: int) -> None:
         """Add a transaction whose parents are here."""
-        self.graph.attach(verified.tx_id, verified.transaction.parents, verified.size_bytes, now_ms)
-        self.weights.add(verified.tx_id)
-        self._keep(verified)
+        tx_id, parents = verified.tx_id, verified.transaction.parents
+        vertex = self.graph.attach(tx_id, parents, verified.size_bytes, now_ms)
+        self.weights.add(tx_id)
+        self._keep(verified, vertex)
 
     def reference(
         self, milestone: Verified, ordered: Sequence[TransactionId], index: int, now_ms: int
@@ -92,7 +97,7 @@ class Window:
         self.weights.add(milestone.tx_id)
         for tx_id in ordered:
             self._release(tx_id)
-        self._keep(milestone)
+        self._keep(milestone, self.graph[milestone.tx_id])
         expired = self._mark_expired(index)
         self._drop_hopeless(index)
         self.weights.forget(self.graph.forget(index - self._kept_depth))
@@ -123,18 +128,19 @@ class Window:
             self.graph.drop(tx_id)
             self._release(tx_id)
 
-    def _keep(self, verified: Verified) -> None:
-        self.bodies[verified.tx_id] = verified
-        payload = verified.transaction.payload
+    def _keep(self, verified: Verified, vertex: Vertex) -> None:
+        self.bodies[verified.tx_id] = verified.data
+        payload, issuer = verified.transaction.payload, verified.transaction.issuer
+        issuer = self._keys.setdefault(issuer, issuer)
         is_empty = isinstance(payload, Data) and not payload.data
-        self.graph[verified.tx_id].issuer = EMPTY if is_empty else verified.transaction.issuer
-        self.issuers[verified.transaction.issuer] += 1
+        vertex.issuer = EMPTY if is_empty else issuer
+        self.issuers[issuer] = self.issuers.get(issuer, 0) + 1
 
     def _release(self, tx_id: TransactionId) -> None:
-        issuer = self.bodies.pop(tx_id).transaction.issuer
+        issuer = read(self.bodies.pop(tx_id)).transaction.issuer
         self.issuers[issuer] -= 1
         if not self.issuers[issuer]:
-            del self.issuers[issuer]
+            del self.issuers[issuer], self._keys[issuer]
         self._expired.discard(tx_id)
 
     def _restore(self, recent: Iterable[StoredVertex]) -> None:
@@ -151,4 +157,4 @@ class Window:
             self.graph.restore(stored, parents, verified.size_bytes, index)
             self.weights.add(stored.tx_id)
             if is_pending:
-                self._keep(verified)
+                self._keep(verified, self.graph[stored.tx_id])

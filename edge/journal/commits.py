@@ -11,7 +11,8 @@ from edge.journal.endings import write_ended
 from edge.journal.entries import Arrival, Batch, FormedBatch, TakenReading
 from edge.journal.records import encode_halted, encode_outcome
 from edge.journal.rotations import rotation_index, write_rotation
-from edge.journal.sums import Row, summed, verified
+from edge.journal.schema import count_in
+from edge.journal.sums import Row, all_summed, summed, verified
 from tangle.effects import Confirmed
 from tangle.outcomes import NoValue
 from tangle.snapshot import Start
@@ -119,10 +120,11 @@ def _next_number(connection: sqlite3.Connection) -> int:
 
 def _insert(connection: sqlite3.Connection, table: str, rows: Iterable[Row]) -> None:
     """Write new rows, each with its checksum."""
-    stored = [summed(table, *row) for row in rows]
+    stored = all_summed(table, rows)
     if stored:
         places = ", ".join("?" * len(stored[0]))
         connection.executemany(f"INSERT INTO {table} VALUES ({places})", stored)
+        count_in(connection, table, stored)
 
 
 def put_meta(connection: sqlite3.Connection, name: str, value: bytes) -> None:
@@ -131,20 +133,27 @@ def put_meta(connection: sqlite3.Connection, name: str, value: bytes) -> None:
 
 
 def _write_arrivals(connection: sqlite3.Connection, arrivals: Sequence[Arrival]) -> None:
-    first = number = _next_number(connection)
-    bodies = []
-    for arrival in arrivals:
-        row = (number, arrival.tx_id, arrival.attached_at_ms, None, None, None)
-        cursor = connection.execute(
-            "INSERT INTO transactions VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tx_id) DO NOTHING",
-            summed("transactions", *row),
-        )
-        if cursor.rowcount:  # else it was attached before a restart, and is attached again
-            bodies.append((number, arrival.data))
-            number += 1
-    _insert(connection, "bodies", bodies)
-    if bodies:
-        add_to_counter(connection, "transactions", number - first)
+    if not arrivals:
+        return
+    first = _next_number(connection)
+    numbered = list(enumerate(arrivals, first))
+    rows = all_summed(
+        "transactions",
+        [(number, one.tx_id, one.attached_at_ms, None, None, None) for number, one in numbered],
+    )
+    written = connection.executemany(
+        "INSERT INTO transactions VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tx_id) DO NOTHING", rows
+    ).rowcount
+    if written < len(arrivals):
+        # Some were attached before a restart, and are attached again: their numbers stay unused.
+        found = connection.execute("SELECT number FROM transactions WHERE number >= ?", (first,))
+        fresh = {number for (number,) in found}
+        numbered = [(number, one) for number, one in numbered if number in fresh]
+        rows = [row for row in rows if row[0] in fresh]
+    count_in(connection, "transactions", rows)
+    _insert(connection, "bodies", [(number, one.data) for number, one in numbered])
+    if written:
+        add_to_counter(connection, "transactions", written)
 
 
 def _write_confirmed(connection: sqlite3.Connection, confirmed: Confirmed) -> None:

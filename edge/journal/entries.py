@@ -1,16 +1,17 @@
 """What goes into a node's journal and what comes out of it. Frozen values."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from tangle.address import Address
-from tangle.effects import Confirmed, Halted
+from tangle.effects import Attached, Confirmed, Effect, Halted
 from tangle.outcomes import Event, Outcome
 from tangle.transaction import TransactionId
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True, gc=False):
     """A transaction that became solid here."""
 
     tx_id: TransactionId
@@ -63,6 +64,24 @@ class Batch:
     formed: tuple[FormedBatch, ...] = ()
     counters: Mapping[str, int] = field(default_factory=dict)
     """New values by name, for what must survive a restart."""
+
+
+def batch_of(
+    effects: Sequence[Effect],
+    wall_ms: int,
+    readings: tuple[TakenReading, ...] = (),
+    formed: tuple[FormedBatch, ...] = (),
+) -> Batch:
+    """Return what `effects` of one call of the core, at wall time `wall_ms`, ask to be durable."""
+    arrivals, confirmed, halted = [], [], None
+    for effect in effects:
+        if isinstance(effect, Attached):
+            arrivals.append(Arrival(effect.tx_id, effect.data, wall_ms))
+        elif isinstance(effect, Confirmed):
+            confirmed.append(effect)
+        elif isinstance(effect, Halted):
+            halted = halted or effect
+    return Batch(tuple(arrivals), tuple(confirmed), halted, readings, formed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from edge.journal.entries import TakenReading
 from edge.journal.offline import Reader, reported
 from edge.journal.records import decode_outcome
 from edge.journal.rotations import read_rotations
-from edge.journal.schema import SCHEMA_VERSION
+from edge.journal.schema import SUMMED_VERSION
 from edge.journal.sealing import open_sealed
 from edge.journal.sweep import sweep
 from tangle.accounts import COORDINATORS_KEY, coordinators, genesis_rows
@@ -143,7 +143,7 @@ class _Inspector:
     def pages(self) -> None:
         """Look at the file as SQLite does, and at every checksum."""
         with reported(self._reader.path):
-            if self._reader.version < SCHEMA_VERSION:
+            if self._reader.version < SUMMED_VERSION:
                 for (line,) in self._reader.rows("PRAGMA integrity_check"):
                     if line != "ok":
                         self.found.add(f"page structure: {line}")

@@ -227,7 +227,7 @@ class Storage:
         execute("PRAGMA secure_delete = ON")
         if is_fresh:
             self._create(network)
-        elif execute("PRAGMA user_version").fetchone()[0] == OLDEST_VERSION:
+        elif OLDEST_VERSION <= execute("PRAGMA user_version").fetchone()[0] < SCHEMA_VERSION:
             with self.transaction() as connection:
                 migrate(connection)
         self._verify_identity(network)

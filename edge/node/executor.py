@@ -13,7 +13,7 @@ from typing import Final, Protocol
 import structlog
 
 from edge.ground.faults import pass_point
-from edge.journal.entries import Arrival, Batch, FormedBatch, TakenReading
+from edge.journal.entries import Batch, FormedBatch, TakenReading, batch_of
 from edge.journal.journal import Journal
 from edge.mesh.frames import (
     MAX_HEARTBEAT_TIPS,
@@ -31,6 +31,9 @@ from edge.mesh.slot_sums import SumsAnswer, SumsBody, SumsQuery
 from edge.node.admission import Admission
 from edge.node.answer_budget import AnswerBudget
 from edge.node.catch_up import CatchUp, Progress
+from edge.node.checking import Checked, check
+from edge.node.fair_queue import TURN_BYTES, Queued
+from edge.node.news import news
 from edge.node.pace import MOST
 from edge.node.serving import ConeServer, Outlet
 from edge.node.standing import Standings
@@ -51,6 +54,7 @@ from tangle.node import NodeCore
 from tangle.outcomes import State
 from tangle.proposals import CoSignature, Proposal
 from tangle.transaction import TransactionId
+from tangle.verification import parse
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -91,6 +95,9 @@ class _Said:
     """What came of the frames of one turn."""
 
     effects: list[Effect] = field(default_factory=list)
+    arrivals: list[Queued] = field(default_factory=list)
+    """Whose turn it is."""
+
     requests: list[tuple[PeerId, Request]] = field(default_factory=list)
     besides: list[tuple[PeerId, _Besides]] = field(default_factory=list)
 
@@ -146,10 +153,46 @@ class Executor:
     def hear(self, frames: Iterable[tuple[PeerId, Body]], now: Instant, most: int = MOST) -> None:
         """Handle some of what peers said, all in one commit, then answer their requests.
 
+        As `sort` and `take_in` do in two steps, with the verdicts of phase 1 computed in between.
+        """
+        said = self._listen(frames, now, most, TURN_BYTES)
+        self.admission.begin_check(said.arrivals)
+        said.effects += self._accept(check(said.arrivals, self.core.rules), now)
+        self._conclude(said, now)
+
+    def sort(
+        self,
+        frames: Iterable[tuple[PeerId, Body]],
+        now: Instant,
+        most: int = MOST,
+        turn_bytes: int = TURN_BYTES,
+    ) -> list[Queued]:
+        """Handle some of what peers said, but for the transactions whose turn it is: return these.
+
         What is more than `most` transactions is left to the next call; see `is_behind`. They wait
         in the fair queue, of which the call that leaves nothing serves one turn; see `is_busy`.
         That queue is fair, what lies before it is not: so all is taken in first.
+
+        Returns:
+            What is to be checked and handed to `take_in`, in this order and none left out.
         """
+        said = self._listen(frames, now, most, turn_bytes)
+        self.admission.begin_check(said.arrivals)
+        self._conclude(said, now)
+        return said.arrivals
+
+    def take_in(self, checked: Sequence[Checked], now: Instant) -> None:
+        """Hand the core what passed phase 1, all in one commit, and blame who sent the rest."""
+        self.carry_out(self._accept(checked, now), now)
+        self._steer(now)  # history that came in makes room for more
+
+    def _listen(
+        self,
+        frames: Iterable[tuple[PeerId, Body]],
+        now: Instant,
+        most: int,
+        turn_bytes: int,
+    ) -> "_Said":
         self._heard.extend(frames)
         said = _Said()
         while self._heard and most > 0:
@@ -161,19 +204,19 @@ class Executor:
                 if rest:
                     self._heard.appendleft((peer, Transactions(rest)))
                 most -= len(items)
-                said.effects += self._take_in(peer, items, now)
+                self.catch_up.received(peer, sum(map(len, items)), now.wall_ms)
+                self._arrive(peer, items, now, said)
             else:
                 self._listen_to(peer, body, now, said)
-        for queued in () if self.is_behind else self.admission.turn():
-            said.effects += self._receive(queued.peer, queued.data, now)
+        if not self.is_behind:
+            said.arrivals += self.admission.turn(turn_bytes)
+        return said
+
+    def _conclude(self, said: "_Said", now: Instant) -> None:
         self.carry_out(said.effects, now)
         self._answer_all(said.requests, now)
         self._steer(now)
         self._pass_on(said.besides, now)
-
-    def _take_in(self, peer: PeerId, items: Sequence[bytes], now: Instant) -> list[Effect]:
-        self.catch_up.received(peer, sum(map(len, items)), now.wall_ms)
-        return [effect for data in items for effect in self._arrive(peer, data, now)]
 
     def _listen_to(
         self,
@@ -229,28 +272,54 @@ class Executor:
         """Whether something waits that a further call of `hear` would serve at once."""
         return self.admission.is_busy
 
-    def _arrive(self, peer: PeerId, data: bytes, now: Instant) -> list[Effect]:
-        """Let one transaction wait for its turn; what is no transaction has none."""
-        if self._is_banned(peer, now):
-            return []
-        if self.admission.is_catching_up():
-            return self._receive(peer, data, now)
-        try:
-            gone = self.admission.offer(peer, data)
-        except InvalidError:
-            return self._receive(peer, data, now)  # the core says what is wrong with it
-        self.counts["overflowed"] += len(gone)
-        return [Dropped(one.tx_id, "the queue is full") for one in gone]
+    def _arrive(self, peer: PeerId, items: Sequence[bytes], now: Instant, said: "_Said") -> None:
+        """Let transactions wait for their turn; history has none, it goes as it comes."""
+        admission, is_known = self.admission, self.core.is_known
+        is_history = admission.is_catching_up()
+        for data in items:
+            try:
+                parsed = parse(data)
+            except InvalidError as error:
+                said.effects.append(self._misbehaved(peer, error, now))
+                if self._is_banned(peer, now):
+                    return
+                continue
+            if is_history:
+                if not is_known(parsed.tx_id):
+                    said.arrivals.append(Queued(peer, None, parsed))
+                continue
+            gone = admission.offer(peer, parsed)
+            if gone:
+                self.counts["overflowed"] += len(gone)
+                said.effects += [Dropped(one.tx_id, "the queue is full") for one in gone]
 
-    def _receive(self, peer: PeerId, data: bytes, now: Instant) -> list[Effect]:
-        """Hand one transaction to the core; a sender banned meanwhile is heard no more."""
-        if self._is_banned(peer, now):
-            return []
-        effects = self.core.receive(peer, data, now)
-        for effect in effects:
-            if isinstance(effect, Misbehaved):
-                self._lower(effect, now)
+    def _accept(self, checked: Sequence[Checked], now: Instant) -> list[Effect]:
+        """Hand the core what passed; a sender banned meanwhile is heard no more."""
+        self.admission.end_check([one.queued for one in checked])
+        effects: list[Effect] = []
+        accept = self.core.accept
+        banned = {
+            one for one in {each.queued.peer for each in checked} if self._is_banned(one, now)
+        }
+        for one in checked:
+            queued = one.queued
+            if queued.peer in banned:
+                continue
+            if one.error is None:
+                told = accept(queued.peer, queued.verified, now)
+            else:
+                told = [Misbehaved(queued.peer, one.error)]
+            effects += told
+            for effect in told:
+                if isinstance(effect, Misbehaved):
+                    self._lower(effect, now)
+                    banned |= {effect.peer} if self._is_banned(effect.peer, now) else set()
         return effects
+
+    def _misbehaved(self, peer: PeerId, error: InvalidError, now: Instant) -> Misbehaved:
+        effect = Misbehaved(peer, error)
+        self._lower(effect, now)
+        return effect
 
     def blame(self, peer: PeerId, error: InvalidError, now: Instant) -> None:
         """Lower the standing of a peer that signed what is invalid; log it."""
@@ -307,7 +376,7 @@ class Executor:
             StorageError: Nothing of it is durable and nobody has heard of it; the core is
                 ahead of the journal, so the node must stop.
         """
-        batch = _batch(effects, now, readings, formed)
+        batch = batch_of(effects, now.wall_ms, readings, formed)
         if batch != Batch():
             self.journal.commit(batch, is_synced=not self._is_history(batch, effects))
         pass_point("gossip.before")
@@ -347,10 +416,12 @@ class Executor:
 
     def _tell(self, effects: Sequence[Effect]) -> None:
         attached = [effect for effect in effects if isinstance(effect, Attached)]
+        if attached:
+            self.counts["attached"] += len(attached)
         for effect in effects:
             match effect:
-                case Attached():
-                    self.counts["attached"] += 1
+                case Attached() | Requested():
+                    pass
                 case Confirmed():
                     self.counts["confirmed"] += len(effect.outcomes)
                 case Misbehaved(peer, error):
@@ -367,9 +438,7 @@ class Executor:
                         milestone_id=effect.milestone_id.hex(),
                         report=effect.report,
                     )
-                case Requested():
-                    pass
-        for body in split(one.data for one in attached if self._is_news(one)):
+        for body in split(news(self.core, attached)):
             self._gossip.broadcast(body)
 
     def _warn_rarely(self, name: str, **said: str) -> None:
@@ -378,20 +447,6 @@ class Executor:
         so_far = self.counts[name]
         if so_far & (so_far - 1) == 0:
             _log.warning(name, **said, so_far=so_far)
-
-    def _is_news(self, attached: Attached) -> bool:
-        """Return whether peers may not have it yet: history that was caught up on is no news.
-
-        Should one of them lack it after all, the next heartbeat makes it ask.
-        """
-        core = self.core
-        if attached.source is None:
-            return True
-        vertex = core.graph.get(attached.tx_id)
-        if vertex is None or core.latest_index > core.confirmed_index + 1:
-            return False
-        index = vertex.referenced_index
-        return index is None or index >= core.confirmed_index
 
     def _connected(self, now: Instant) -> list[PeerId]:
         return [
@@ -442,20 +497,3 @@ class Executor:
             return pending.data
         stored = self.journal.transaction(tx_id)
         return self.core.evidence.get(tx_id) if stored is None else stored.data
-
-
-def _batch(
-    effects: Sequence[Effect],
-    now: Instant,
-    readings: tuple[TakenReading, ...],
-    formed: tuple[FormedBatch, ...],
-) -> Batch:
-    attached = [effect for effect in effects if isinstance(effect, Attached)]
-    halted = [effect for effect in effects if isinstance(effect, Halted)]
-    return Batch(
-        arrivals=tuple(Arrival(one.tx_id, one.data, now.wall_ms) for one in attached),
-        confirmed=tuple(effect for effect in effects if isinstance(effect, Confirmed)),
-        halted=halted[0] if halted else None,
-        readings=readings,
-        formed=formed,
-    )

@@ -5,19 +5,25 @@ others by inventing issuers, and an issuer not those of others by sending throug
 bytes and ids go in, a bounded turn of them comes out.
 """
 
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from operator import itemgetter
+from collections import OrderedDict
+from collections.abc import Callable, Container
+from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from tangle.effects import PeerId
 from tangle.keys import PublicKey
 from tangle.sequences import WINDOW
 from tangle.transaction import TransactionId
+from tangle.verification import Verified
 
-QUANTUM_BYTES: Final = 512
-"""What one visit adds to a credit: two usual transactions; the largest takes 64 visits."""
+QUANTUM_BYTES: Final = 128
+"""What one visit adds to a credit: less than the smallest transaction, so that a visit lets at most
+one pass. What issuers sent in turns goes in nearly the order in which it came then, and few
+children overtake their parents. The largest takes 256 visits."""
 
 TURN_BYTES: Final = 16_384
 """Of signed fields in one turn, some 75 usual transactions: then the loop does something else, such
@@ -45,21 +51,31 @@ FlowKey = tuple[PeerId, Issuer]
 """Whose turns something takes: what one peer sent of one issuer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Queued:
+class Queued(msgspec.Struct, frozen=True, gc=False):
     """One transaction that waits, and who sent it."""
 
     peer: PeerId
     issuer: Issuer
-    tx_id: TransactionId
-    data: bytes
-    """Canonical bytes with witness. Nothing of it is verified, the issuer's signature included."""
-
-    size_bytes: int
-    """Of the signed fields: what a turn is charged with."""
+    verified: Verified
+    """What was parsed. Nothing of it is verified, the issuer's signature included."""
 
     sponsor: FlowKey | None = None
     """At whose expense it went, if not at that of its own flow."""
+
+    @property
+    def tx_id(self) -> TransactionId:
+        """Its id."""
+        return self.verified.tx_id
+
+    @property
+    def data(self) -> bytes:
+        """Canonical bytes with witness."""
+        return self.verified.data
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the signed fields: what a turn is charged with."""
+        return self.verified.size_bytes
 
     @property
     def flow(self) -> FlowKey:
@@ -67,12 +83,17 @@ class Queued:
         return self.peer, self.issuer
 
 
-@dataclass(slots=True)
-class _Place:
+class _Place(msgspec.Struct, gc=False):
     """Where one of them waits."""
 
+    queued: Queued
     arrived: int
     flow: FlowKey
+
+    def taken(self) -> Queued:
+        """Return what waits here, with who gave a turn for it."""
+        own = self.queued.flow
+        return self.queued if self.flow == own else replace(self.queued, sponsor=self.flow)
 
 
 @dataclass(slots=True)
@@ -102,17 +123,52 @@ class _Lane:
 
     def ready(self, may_pass: Callable[[Queued], bool]) -> Queued | None:
         """Return what goes next, `None` if everything is put off; it has the credit of its flow."""
-        put_off = 0
-        while put_off < len(self.flows):
-            issuer, flow = next(iter(self.flows.items()))
+        put_off, flows = 0, self.flows
+        while put_off < len(flows):
+            issuer = next(iter(flows))
+            flow = flows[issuer]
+            flows.move_to_end(issuer)
+            credit_bytes = flow.credit_bytes + QUANTUM_BYTES
+            if credit_bytes < next(iter(flow.waiting.values())).size_bytes:
+                flow.credit_bytes, put_off = credit_bytes, 0
+                continue
             queued = flow.first(issuer, may_pass)
-            is_put_off = queued is None
-            if queued is not None and flow.credit_bytes >= queued.size_bytes:
+            if queued is None:
+                put_off += 1
+                continue
+            flow.credit_bytes, put_off = credit_bytes, 0
+            if credit_bytes >= queued.size_bytes:
                 return queued
-            put_off = put_off + 1 if is_put_off else 0
-            flow.credit_bytes += 0 if is_put_off else QUANTUM_BYTES
-            self.flows.move_to_end(issuer)
         return None
+
+
+class _Quotas:
+    """How much of each issuer may still pass in one turn."""
+
+    def __init__(
+        self, pending_of: Callable[[PublicKey], int], awaited: Container[TransactionId]
+    ) -> None:
+        self._pending_of = pending_of
+        self._awaited = awaited
+        self._counts: dict[PublicKey, int] = {}
+        """Unreferenced transactions of those asked for, with what passed in this turn."""
+
+    def may_pass(self, queued: Queued) -> bool:
+        """Return whether its issuer's quota has room."""
+        issuer = queued.issuer
+        if issuer is None:
+            return True
+        count = self._counts.get(issuer)
+        if count is None:
+            count = self._counts[issuer] = self._pending_of(issuer)
+        if count < MAX_PENDING:
+            return True
+        return count < MAX_AWAITED_PENDING and queued.verified.tx_id in self._awaited
+
+    def passed(self, queued: Queued) -> None:
+        """Count one that `may_pass` let through."""
+        if queued.issuer is not None:
+            self._counts[queued.issuer] += 1
 
 
 class FairQueue:
@@ -155,19 +211,22 @@ class FairQueue:
         Returns:
             What had to leave for it, perhaps itself.
         """
-        if queued.data in self._places:
+        data, tx_id, flow = queued.verified.data, queued.verified.tx_id, queued.flow
+        if data in self._places:
             return []
         self._arrived += 1
-        self._by_id.setdefault(queued.tx_id, queued)
-        self._size_bytes += queued.size_bytes
-        self._places[queued.data] = _Place(self._arrived, queued.flow)
+        self._by_id.setdefault(tx_id, queued)
+        self._size_bytes += queued.verified.size_bytes
+        self._places[data] = _Place(queued, self._arrived, flow)
         if is_urgent and len(self._urgent) < MAX_URGENT:
-            self._urgent[queued.data] = queued
+            self._urgent[data] = queued
         else:
-            self._put(queued, queued.flow)
+            self._put(queued, flow)
         if sponsor is not None:
-            self.hasten(queued.tx_id, sponsor)
-        return self._shrink()
+            self.hasten(tx_id, sponsor)
+        if len(self._places) > self._limit or self._size_bytes > self._limit_bytes:
+            return self._shrink()
+        return []
 
     def hasten(self, tx_id: TransactionId, sponsor: FlowKey) -> bool:
         """Put what something waits for ahead of what its sponsor has waiting, at their expense.
@@ -212,38 +271,53 @@ class FairQueue:
             pending_of: How many unreferenced transactions of an issuer the tangle holds.
             budget_bytes: Of signed fields. The last one may exceed it.
         """
-        passed: Counter[PublicKey] = Counter()
-        taken: list[tuple[int, Queued]] = []
-
-        def may_pass(queued: Queued) -> bool:
-            return self._may_pass(queued, pending_of, passed)
-
+        quotas = _Quotas(pending_of, self._awaited)
+        if self._size_bytes <= budget_bytes:
+            return self._take_all(quotas)
+        taken: list[_Place] = []
         left_bytes = budget_bytes
         while self._urgent and (left_bytes > budget_bytes // 2 or not self._lanes):
             if left_bytes <= 0:
                 break
             urgent = next(iter(self._urgent.values()))
-            taken.append((self._remove(urgent).arrived, urgent))
+            taken.append(self._remove(urgent))
             left_bytes -= urgent.size_bytes
-        while left_bytes > 0 and (queued := self._next(may_pass)) is not None:
-            place = self._remove(queued)
-            sponsor = None if place.flow == queued.flow else place.flow
-            taken.append((place.arrived, replace(queued, sponsor=sponsor)))
+        while left_bytes > 0 and (queued := self._next(quotas.may_pass)) is not None:
+            taken.append(self._remove(queued))
             left_bytes -= queued.size_bytes
-            if queued.issuer is not None:
-                passed[queued.issuer] += 1
-        return [queued for _, queued in sorted(taken, key=itemgetter(0))]
+            quotas.passed(queued)
+        taken.sort(key=attrgetter("arrived"))
+        return [place.taken() for place in taken]
+
+    def _take_all(self, quotas: "_Quotas") -> list[Queued]:
+        """Take out all that is not put off, as what is here fits into one turn: nobody waits.
+
+        Nearly always so; the lines keep their order for when it is not.
+        """
+        taken, urgent = [], self._urgent
+        for place in self._places.values():  # in the order of arrival
+            if urgent and place.queued.data in urgent:
+                taken.append(place)
+            elif quotas.may_pass(place.queued):
+                taken.append(place)
+                quotas.passed(place.queued)
+        if len(taken) == len(self._places):
+            for everything in (urgent, self._lanes, self._places, self._by_id, self._awaited):
+                everything.clear()
+            self._size_bytes = 0
+        else:
+            for place in taken:
+                self._remove(place.queued)
+        return [place.taken() for place in taken]
 
     def is_ready(self, pending_of: Callable[[PublicKey], int]) -> bool:
         """Return whether a turn would take anything: not all that waits is put off."""
         if self._urgent:
             return True
 
-        def may_pass(queued: Queued) -> bool:
-            return self._may_pass(queued, pending_of, Counter())
-
+        quotas = _Quotas(pending_of, self._awaited)
         return any(
-            flow.first(issuer, may_pass) is not None
+            flow.first(issuer, quotas.may_pass) is not None
             for lane in self._lanes.values()
             for issuer, flow in lane.flows.items()
         )
@@ -264,32 +338,22 @@ class FairQueue:
             self._put(queued, queued.flow)
         return len(mine)
 
-    def _may_pass(
-        self,
-        queued: Queued,
-        pending_of: Callable[[PublicKey], int],
-        passed: Mapping[PublicKey, int],
-    ) -> bool:
-        """Return whether an issuer's quota has room, `passed` in this turn included."""
-        if queued.issuer is None:
-            return True
-        limit = MAX_AWAITED_PENDING if queued.tx_id in self._awaited else MAX_PENDING
-        return pending_of(queued.issuer) + passed.get(queued.issuer, 0) < limit
-
     def _next(self, may_pass: Callable[[Queued], bool]) -> Queued | None:
         """Return what goes next and charge it to its peer and its issuer."""
-        idle = 0
-        while idle < len(self._lanes):
-            peer, lane = next(iter(self._lanes.items()))
+        idle, lanes = 0, self._lanes
+        while idle < len(lanes):
+            peer, lane = next(iter(lanes.items()))
+            lanes.move_to_end(peer)
             queued = lane.ready(may_pass)
-            if queued is not None and lane.credit_bytes >= queued.size_bytes:
-                lane.credit_bytes -= queued.size_bytes
-                issuer = self._places[queued.data].flow[1]
-                lane.flows[issuer].credit_bytes -= queued.size_bytes
+            if queued is None:
+                idle += 1
+                continue
+            idle, charge = 0, queued.size_bytes
+            lane.credit_bytes += QUANTUM_BYTES
+            if lane.credit_bytes >= charge:
+                lane.credit_bytes -= charge
+                lane.flows[self._places[queued.data].flow[1]].credit_bytes -= charge
                 return queued
-            idle = idle + 1 if queued is None else 0
-            lane.credit_bytes += 0 if queued is None else QUANTUM_BYTES
-            self._lanes.move_to_end(peer)
         return None
 
     def _shrink(self) -> list[Queued]:
@@ -305,30 +369,37 @@ class FairQueue:
 
     def _remove(self, queued: Queued) -> _Place:
         """Take one out for good; return where it was."""
-        self._size_bytes -= queued.size_bytes
-        if self._by_id.get(queued.tx_id) is queued:
-            del self._by_id[queued.tx_id]
-            self._awaited.discard(queued.tx_id)
+        tx_id, data = queued.verified.tx_id, queued.verified.data
+        self._size_bytes -= queued.verified.size_bytes
+        if self._by_id.get(tx_id) is queued:
+            del self._by_id[tx_id]
+            self._awaited.discard(tx_id)
         self._withdraw(queued)
-        return self._places.pop(queued.data)
+        return self._places.pop(data)
 
     def _put(self, queued: Queued, key: FlowKey) -> None:
-        lane = self._lanes.setdefault(key[0], _Lane())
-        flow = lane.flows.setdefault(key[1], _Flow())
-        flow.waiting[queued.data] = queued
-        flow.size_bytes += queued.size_bytes
-        self._places[queued.data].flow = key
+        peer, issuer = key
+        lane = self._lanes.get(peer)
+        if lane is None:
+            lane = self._lanes[peer] = _Lane()
+        flow = lane.flows.get(issuer)
+        if flow is None:
+            flow = lane.flows[issuer] = _Flow()
+        flow.waiting[queued.verified.data] = queued
+        flow.size_bytes += queued.verified.size_bytes
+        self._places[queued.verified.data].flow = key
 
     def _withdraw(self, queued: Queued) -> None:
         """Take one out of its line; a line that is empty loses its credit and its turn."""
-        if self._urgent.pop(queued.data, None) is not None:
+        data = queued.verified.data
+        if self._urgent and self._urgent.pop(data, None) is not None:
             return
-        peer, issuer = self._places[queued.data].flow
+        peer, issuer = self._places[data].flow
         lane = self._lanes[peer]
         flow = lane.flows[issuer]
-        del flow.waiting[queued.data]
-        flow.size_bytes -= queued.size_bytes
+        del flow.waiting[data]
+        flow.size_bytes -= queued.verified.size_bytes
         if not flow.waiting:
             del lane.flows[issuer]
-        if not lane.flows:
-            del self._lanes[peer]
+            if not lane.flows:
+                del self._lanes[peer]

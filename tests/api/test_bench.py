@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from api.bench import access_load, energy_load, tangle_load
+from api.bench import access_load, energy_load, growth, tangle_load
 from api.commands import bench_main
 from api.main import app
 from energy.workload import SHARES
@@ -101,6 +101,55 @@ def test_without_networkx_there_is_no_comparison(monkeypatch: pytest.MonkeyPatch
     told = figures("weights", "--rounds", "1")
 
     assert all("networkx" not in str(one["metric"]) for one in told)
+
+
+def test_the_limit_is_of_one_processor_and_of_all() -> None:
+    one, both = figures("limit", "--rounds", "2", "--signatures", "512")
+
+    assert (one["metric"], both["metric"]) == ("limit.one", "limit.all")
+    assert one["unit"] == both["unit"] == "signatures/s"
+
+
+def test_ingest_is_held_against_the_limit_of_the_same_run() -> None:
+    limit, ingest, rest = figures("ingest", "--rounds", "1", "--transactions", "800")
+
+    assert [one["metric"] for one in (limit, ingest, rest)] == [
+        "limit.all",
+        "ingest",
+        "ingest.rest",
+    ]
+    assert ingest["limit"] == limit["value"]
+    assert rest["limit"] == 15
+
+
+def test_a_milestone_is_judged_and_journalled() -> None:
+    told = figures("confirm", "--rounds", "2", "--operations", "600")
+
+    assert [one["metric"] for one in told] == ["confirm", "confirm.judge", "confirm.journal"]
+    assert told[0]["limit"] == 0.03
+
+
+def test_a_load_comes_over_the_mesh_from_another_process() -> None:
+    limit, mesh = figures("mesh", "--rounds", "1", "--transactions", "500")
+
+    assert mesh["metric"] == "mesh"
+    assert mesh["limit"] == limit["value"]
+
+
+def test_memory_is_that_of_one_pending_transaction() -> None:
+    (told,) = figures("memory", "--rounds", "3", "--transactions", "2000")
+
+    assert (told["metric"], told["unit"], told["limit"]) == ("memory.pending", "bytes", 1_000)
+
+
+def test_growth_compares_the_last_with_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(growth, "STEP", 400)
+    monkeypatch.setattr(growth, "KEPT_MILESTONES", 3)
+
+    first, last = figures("growth", "--total", "10000")
+
+    assert last["limit"] == first["value"]
+    assert (first["rounds"], last["rounds"]) == (5, 5)
 
 
 def test_without_json_it_is_a_table() -> None:

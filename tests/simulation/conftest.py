@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import pytest
 
-from tangle.keys import verify
+from tangle.keys import is_opened
 from tangle.verification import parse
 
 
@@ -12,4 +12,4 @@ from tangle.verification import parse
 def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let pure functions of bytes remember their answers within one test."""
     monkeypatch.setattr("tangle.node.parse", lru_cache(maxsize=20_000)(parse))
-    monkeypatch.setattr("tangle.verification.verify", lru_cache(maxsize=20_000)(verify))
+    monkeypatch.setattr("tangle.verification.is_opened", lru_cache(maxsize=20_000)(is_opened))

@@ -16,7 +16,7 @@ from tangle.effects import PeerId
 from tangle.keys import SigningKey
 from tangle.node import NodeCore
 from tangle.transaction import Data, TransactionId
-from tangle.verification import Verified
+from tangle.verification import Verified, parse
 from tests.community import edge_key
 from tests.simulation.nodes import Frame, SimulatedNode
 from tests.simulation.test_network import verify_outcome
@@ -58,7 +58,7 @@ class SlowWorld(World):
     def _deliver(self, node: SimulatedNode, frame: Frame) -> None:
         peer, front = PeerId(frame.sender.to_bytes(32, "big")), self._front(node)
         for data in frame.transactions:
-            front.offer(peer, data)
+            front.offer(peer, parse(data))
         rest = replace(frame, transactions=())
         super()._deliver(node, rest)
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from typing_extensions import override
 
 from access.device import CONTRACT as DEVICE
@@ -126,7 +127,7 @@ class Garbling(NodeCore):
     def receive(self, peer: PeerId, data: bytes, now: Instant) -> list[Effect]:
         effects = super().receive(peer, data, now)
         return [
-            replace(one, data=forged(one.data))
+            structs.replace(one, data=forged(one.data))
             if isinstance(one, Attached) and not one.is_milestone
             else one
             for one in effects

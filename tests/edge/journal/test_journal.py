@@ -204,7 +204,7 @@ def test_what_a_milestone_ended_with_is_found_by_index_until_it_is_pruned(
 def test_what_is_attached_again_after_a_restart_is_one_transaction(journal: Journal) -> None:
     journal.commit(Batch(arrivals=(A, M1), confirmed=(confirmed(1, M1, A),)))
 
-    journal.commit(Batch(arrivals=(replace(A, attached_at_ms=99), B)))
+    journal.commit(Batch(arrivals=(structs.replace(A, attached_at_ms=99), B)))
 
     assert journal.counts() == Counts(transactions=3, pending=2, milestones=1, readings=0)
     found = journal.transaction(A.tx_id)

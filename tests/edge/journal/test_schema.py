@@ -1,4 +1,4 @@
-"""Journals of schema 1 become journals of today, whole or not at all."""
+"""Older journals become journals of today, whole or not at all."""
 
 import shutil
 import signal
@@ -14,6 +14,7 @@ from api.contracts import CONTRACTS
 from edge.journal.inspection import inspect
 from edge.journal.journal import Journal
 from edge.journal.offline import open_offline
+from edge.journal.schema import SCHEMA_VERSION
 from edge.journal.storage import JOURNAL_NAME
 from tangle.errors import DamagedStoreError
 from tests.api.recorded_journal import DEVICE, MILESTONES, READINGS, write_journal
@@ -121,8 +122,34 @@ def test_a_journal_of_schema_1_answers_the_same_after_its_migration(
 
     assert answers(tmp_path / "old") == answers(both[0])
 
-    assert version(tmp_path / "old") == 2
+    assert version(tmp_path / "old") == SCHEMA_VERSION
     assert faults(tmp_path / "old") == []
+
+
+def made_second(folder: Path) -> None:
+    """Make a journal of today one of schema 2, which counted new rows by triggers alone."""
+    with closing(sqlite3.connect(folder / JOURNAL_NAME)) as connection, connection:
+        for table in ("transactions", "bodies"):
+            connection.execute(
+                f"CREATE TRIGGER {table}_insert AFTER INSERT ON {table} BEGIN"
+                " UPDATE totals SET count = count + 1,"
+                " sums = ((sums | NEW.sum) - (sums & NEW.sum))"
+                f" WHERE name = '{table}'; END"
+            )
+        connection.execute("PRAGMA user_version = 2")
+
+
+def test_a_journal_of_schema_2_answers_the_same_after_its_migration(
+    both: tuple[Path, Path], tmp_path: Path
+) -> None:
+    shutil.copytree(both[0], tmp_path / "second")
+    made_second(tmp_path / "second")
+    assert faults(tmp_path / "second") == []
+
+    assert answers(tmp_path / "second") == answers(both[0])
+
+    assert version(tmp_path / "second") == SCHEMA_VERSION
+    assert faults(tmp_path / "second") == []
 
 
 @pytest.mark.parametrize("point", ["journal.begin", "journal.written", "journal.durable"])
@@ -134,7 +161,7 @@ def test_a_migration_that_is_killed_is_made_anew(
     killed = python(MIGRATE.format(path=str(tmp_path / "old")), f"{point}:1")
 
     assert killed.returncode == -signal.SIGKILL
-    assert version(tmp_path / "old") == (2 if point == "journal.durable" else 1)
+    assert version(tmp_path / "old") == (SCHEMA_VERSION if point == "journal.durable" else 1)
     assert answers(tmp_path / "old") == answers(both[0])
 
 

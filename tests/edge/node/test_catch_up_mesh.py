@@ -110,6 +110,7 @@ def test_the_loop_turns_while_a_long_history_comes(tmp_path: Path) -> None:
                 WITHIN_S,
             )
             task.cancel()
+            jumps.append(new.executor.counts["attached"] - sum(jumps))
 
     asyncio.run(scenario())
 

@@ -16,9 +16,19 @@ from edge.node.fair_queue import (
 )
 from tangle.effects import PeerId
 from tangle.keys import PublicKey
-from tangle.transaction import TransactionId
+from tangle.transaction import (
+    MILESTONE_ISSUER,
+    VERSION,
+    Data,
+    IssuerWitness,
+    Transaction,
+    TransactionId,
+)
+from tangle.verification import Verified
 
 ALICE, BOB = PeerId(b"a" * 32), PeerId(b"b" * 32)
+FIELDS = Transaction(VERSION, bytes(8), (), MILESTONE_ISSUER, 0, 0, Data("test", b""))
+WITNESS = IssuerWitness(bytes(64), bytes(8))
 SPAMMER, HONEST, OTHER = (PublicKey(bytes([n]) * 32) for n in (1, 2, 3))
 
 
@@ -26,7 +36,7 @@ def one(
     number: int, issuer: PublicKey | None = HONEST, peer: PeerId = ALICE, size_bytes: int = 200
 ) -> Queued:
     tx_id = TransactionId(number.to_bytes(32, "big"))
-    return Queued(peer, issuer, tx_id, peer + tx_id, size_bytes)
+    return Queued(peer, issuer, Verified(tx_id, peer + tx_id, FIELDS, WITNESS, size_bytes))
 
 
 def none_pending(_: PublicKey) -> int:
@@ -183,7 +193,7 @@ def test_who_waits_for_something_of_a_flood_gives_it_a_turn_of_their_own() -> No
     queue.add(one(200, HONEST, BOB))
 
     queue.hasten(one(99).tx_id, (BOB, HONEST))
-    taken = queue.take(none_pending, budget_bytes=2 * QUANTUM_BYTES)
+    taken = queue.take(none_pending, budget_bytes=5 * 200)
 
     assert {99, 200} <= set(numbers(taken))
     assert [one.tx_id for one in taken if one.sponsor is not None] == [one(99).tx_id]

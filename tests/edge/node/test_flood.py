@@ -5,11 +5,12 @@ brings ten times what the honest issuers send, and more than three times what th
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
 import pytest
+from msgspec.structs import replace
 from typing_extensions import override
 
 from coordinator.issuer import Checkpoints, Issue, Issuer
@@ -100,7 +101,7 @@ class Flooded:
 
     def _arrive(self, peer: PeerId, issuer: SigningKey) -> TransactionId:
         made = self._made(issuer, select_weighted_walk(self._view(), self.rng, 2).parents)
-        self.admission.offer(peer, made.data)
+        self.admission.offer(peer, made)
         return made.tx_id
 
     def _made(self, issuer: SigningKey, parents: tuple[TransactionId, ...]) -> Verified:
