@@ -5,13 +5,17 @@ is older than the period being settled falls into its first slot, as late readin
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Annotated
 
 import msgspec
 
 from energy.settlement.registers import SlotEnergy
 from energy.settlement.slots import Period
 from tangle.address import Address, AddressField
-from tangle.transaction import Counter
+from tangle.transaction import MAX_INTEGER, Counter
+
+SlotLength = Annotated[int, msgspec.Meta(ge=1, le=MAX_INTEGER)]
+"""In ms. Slots without a length would all begin where their period ends, which is in no slot."""
 
 
 class MemberSlots(msgspec.Struct, frozen=True, array_like=True):
@@ -33,7 +37,7 @@ class SlotSums(msgspec.Struct, frozen=True, array_like=True):
     """The members of one unit whose meters are homed at one node, over one period."""
 
     start_ms: Counter
-    slot_ms: Counter
+    slot_ms: SlotLength
     members: tuple[MemberSlots, ...]
     """At the unit's own settling edge, the unit's meter is among them under its own address."""
 

@@ -106,6 +106,15 @@ def test_a_period_before_the_one_asked_for_is_refused() -> None:
         )
 
 
+def test_slots_of_no_length_do_not_open() -> None:
+    """They begin where their period ends: the settling edge would look for a slot after it."""
+    sums = SlotSums(END_MS, 0, (slots(5),))
+    told = SumsPart(whose(OTHER), whose(EDGE), UNIT_ADDRESS, 0, END_MS, END_MS, 0, 1, sums)
+
+    with pytest.raises(MalformedBytesError, match="`int` >= 1"):
+        open_part(seal_part(told, EDGE.public), EDGE)
+
+
 def test_many_homes_are_cut_into_parts_that_fit_a_frame() -> None:
     homes = [slots(*[60_000] * 2_976, member=Address(at.to_bytes(32))) for at in range(200)]
 
