@@ -71,6 +71,9 @@ class ProofKeeper:
         last = min(index, first + most - 1)
         for at in range(first, last + 1):
             self._look_through(at)
+        if self._journal.kept.through() < last < index:
+            # another keeper goes on from here, and not from where this one began
+            self._journal.kept.put(last, b"", {}, {})
         return last < index
 
     def _look_through(self, index: int) -> None:

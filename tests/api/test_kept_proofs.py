@@ -7,12 +7,15 @@ import pytest
 from fastapi import FastAPI
 
 from api.http.app import create_app
+from api.node.span_answers import reports_page
 from devices.reading_proof import decode_reading_proof, verify_reading_proof
+from devices.span_request import SpanRequest
 from edge.journal.journal import PRUNED_THROUGH
 from edge.journal.salvage import salvage
 from edge.journal.sealing import sealing_key
 from edge.meters.proof_keeping import MAX_LAG, ProofKeeper, kept_from_ms, proof_keeper
-from tangle.errors import DamagedStoreError
+from energy.bills.reported import ReportsPage
+from tangle.errors import DamagedStoreError, NotProvableError
 from tangle.transaction import TransactionId
 from tests.api.asking import ask
 from tests.api.metered_node import (
@@ -136,6 +139,32 @@ def test_milestones_without_anything_to_keep_are_not_looked_at_again(node: Small
 
     assert node.journal.kept.through() == MAX_LAG + 1
     assert kept_from_ms(node.journal) == 0
+
+
+def asked_reports(node: SmallNode) -> ReportsPage:
+    core = node.core
+    request = SpanRequest(
+        core.rules.network, "reports", METER_ADDRESS, 0, FIRST_MS, core.confirmed_index
+    )
+    return reports_page(core, node.journal, request)
+
+
+def test_reports_are_shown_though_nothing_happened_for_a_while(node: SmallNode) -> None:
+    for _ in range(MAX_LAG):
+        node.confirm()
+
+    assert asked_reports(node).reports == ()
+
+
+def test_who_asks_again_gets_on_however_much_nothing_happened(node: SmallNode) -> None:
+    for _ in range(2 * MAX_LAG + 10):
+        node.confirm()
+
+    for _ in range(2):
+        with pytest.raises(NotProvableError, match="still looks through"):
+            asked_reports(node)
+
+    assert asked_reports(node).reports == ()
 
 
 def test_what_is_kept_survives_a_salvage(node: SmallNode, tmp_path: Path) -> None:
