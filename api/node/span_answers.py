@@ -57,7 +57,8 @@ def asked_span(core: NodeCore, data: bytes, home: Home) -> SpanRequest:
 
     Raises:
         MalformedBytesError: It is none.
-        InvalidRequestError: Of no meter, not of now, or by one who may not ask.
+        InvalidRequestError: Of no meter or nobody registered, not of now, or by one who may not
+            ask.
     """
     signed = decode_span(data)
     allowed = _allowed(core, signed, home)
@@ -68,9 +69,11 @@ def asked_span(core: NodeCore, data: bytes, home: Home) -> SpanRequest:
 def _allowed(core: NodeCore, signed: SignedSpan, home: Home) -> frozenset[Address]:
     subject: Subject = signed.request.subject
     whose = Address(signed.request.whose)
-    if subject != "readings":
-        return home.issuers | {whose}
     known = identity(core.ledger.rows, whose)
+    if subject != "readings":
+        if known is None:  # else any new key may have this node look through all it has, for none
+            raise InvalidRequestError(f"{encode_address(whose)} is not registered")
+        return home.issuers | {whose}
     if known is None or known.role != "meter":
         raise InvalidRequestError(f"{encode_address(whose)} is no registered meter")
     return frozenset({whose, Address(known.owner)} - {NO_ADDRESS})

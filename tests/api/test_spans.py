@@ -28,6 +28,9 @@ from tests.edge.settling_home import BERT, OWNER, UNIT, UNIT_ADDRESS, whose
 from tests.tangle.cores import GENESIS
 
 CUSTOMER = member_key(1)
+NOBODY = member_key(4_711)
+"""Of nobody that the ledger knows."""
+
 SPAN = (FIRST_MS, AFTER_MS)
 
 
@@ -96,6 +99,12 @@ def test_pages_go_on_where_the_last_one_ended(
         pytest.param("readings", whose(METER), BERT, "may not ask", id="a stranger, readings"),
         pytest.param("reports", whose(OWNER), BERT, "may not ask", id="a stranger, reports"),
         pytest.param("settled", whose(OWNER), BERT, "may not ask", id="a stranger, days"),
+        pytest.param(
+            "settled", whose(NOBODY), NOBODY, "is not registered", id="a new key, of its own days"
+        ),
+        pytest.param(
+            "reports", whose(NOBODY), NOBODY, "is not registered", id="a new key, of its reports"
+        ),
         pytest.param("readings", whose(BERT), BERT, "no registered meter", id="no meter"),
     ],
 )
