@@ -1,6 +1,6 @@
 """The rows of PowerChain: storage units, sessions, connections, and the rate."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -177,15 +177,35 @@ def move_session(
 
 def drop_session(draft: Draft, unit: Address, member: Address, session: Session) -> None:
     """Delete a session, and its end."""
+    put_held(draft, unit, member, {session.number: None})
+
+
+def put_held(
+    draft: Draft, unit: Address, member: Address, changed: Mapping[int, Session | None]
+) -> None:
+    """Write sessions of one member that stay, and delete others with their ends, in one go.
+
+    A member may have hundreds, all in one row: writing it for each of them would take as many
+    times as long as there are.
+
+    Args:
+        draft: Of the operation.
+        unit: Where they are.
+        member: Whose they are.
+        changed: By number, as they are afterwards; `None` for those that end.
+    """
     held = sessions_at(draft, unit, member)
-    others = tuple(one for one in held if one.number != session.number)
-    row = encode(Sessions(others)) if others else None
-    draft.put({SESSION_PREFIX + unit + member: row, _expiry_key(unit, member, session): None})
+    after = [(one, changed.get(one.number, one)) for one in held]
+    stay = tuple(one for _, one in after if one is not None)
+    row = encode(Sessions(stay)) if stay else None
+    ends = [_expiry_key(unit, member, before) for before, one in after if one is None]
+    draft.put({SESSION_PREFIX + unit + member: row, **dict.fromkeys(ends)})
 
 
 def due_sessions(rows: RowReader, timestamp_ms: int) -> list[tuple[Address, Address, Session]]:
     """Return unit, member and session of those that end by then, the earliest first."""
     due = []
+    held: dict[tuple[Address, Address], dict[int, Session]] = {}
     for key, _ in rows.scan(EXPIRY_PREFIX):
         rest = key.removeprefix(EXPIRY_PREFIX)
         if int.from_bytes(rest[:_COUNTER_SIZE], "big") > timestamp_ms:
@@ -193,9 +213,12 @@ def due_sessions(rows: RowReader, timestamp_ms: int) -> list[tuple[Address, Addr
         place = rest[_COUNTER_SIZE:]
         unit, member = Address(place[:HASH_SIZE]), Address(place[HASH_SIZE : 2 * HASH_SIZE])
         number = int.from_bytes(place[2 * HASH_SIZE :], "big")
-        found = [one for one in sessions_at(rows, unit, member) if one.number == number]
-        assert found, f"{member.hex()} has an end of session {number} without a session"
-        due.append((unit, member, found[0]))
+        if (unit, member) not in held:
+            found = sessions_at(rows, unit, member)
+            held[unit, member] = {one.number: one for one in found}
+        session = held[unit, member].get(number)
+        assert session is not None, f"{member.hex()} has an end of session {number} without one"
+        due.append((unit, member, session))
     return due
 
 

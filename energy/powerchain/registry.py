@@ -15,7 +15,7 @@ from energy.powerchain.records import (
     unit_at,
 )
 from energy.powerchain.reports import book_actual
-from energy.powerchain.sessions import end_session, with_free
+from energy.powerchain.sessions import give_back
 from energy.units import PPM
 from tangle.address import Address
 from tangle.outcomes import Event, Reason
@@ -52,10 +52,9 @@ def remove_unit(draft: Draft, address: Address) -> list[Event]:
     """Return its sessions, report it empty, and delete it with all that hangs on it."""
     unit = unit_at(draft, address)
     assert unit is not None, f"removes {address.hex()}, which is no unit"
-    events = []
-    for member, session in list(sessions_of(draft, address)):
-        events.append(end_session(draft, address, member, session, "removed"))
-        unit = with_free(unit, session.energy_wh)
+    held = [(address, member, session) for member, session in sessions_of(draft, address)]
+    events = give_back(draft, held, "removed")
+    unit = unit_at(draft, address) or unit
     unit, more = book_actual(draft, address, unit, 0)
     for member, _ in list(connections_of(draft, address)):
         put_connection(draft, address, member, None)

@@ -13,7 +13,7 @@ from energy.powerchain.records import (
     drop_session,
     due_sessions,
     move_session,
-    put_session,
+    put_held,
     put_unit,
     sessions_at,
     sessions_of,
@@ -83,25 +83,14 @@ def end_session(draft: Draft, unit: Address, member: Address, session: Session, 
         session: As it is at its end.
         why: `used`, `expired` (closed or not), `lost` or `removed`.
     """
-    if session.amount_uent:
-        unlock(draft, Token.ENT, member, session.amount_uent)
     drop_session(draft, unit, member, session)
-    return Event(
-        "energy.session_ended",
-        (
-            ("unit", unit),
-            ("member", member),
-            ("returned_uent", session.amount_uent),
-            ("energy_wh", session.energy_wh),
-            ("why", why),
-        ),
-    )
+    return _ended(draft, unit, member, session, why)
 
 
 def end_due_sessions(rows: RowReader, _index: int, timestamp_ms: int) -> Changed:
     """Return tokens and energy of the sessions whose time for late reports is over."""
     draft = Draft(rows)
-    events = [_give_back(draft, *due) for due in due_sessions(rows, timestamp_ms)]
+    events = give_back(draft, due_sessions(rows, timestamp_ms), "expired")
     return Changed(draft.changes, tuple(events))
 
 
@@ -114,19 +103,46 @@ def return_reported(draft: Draft, unit: Address, through_ms: int) -> list[Event]
         through_ms: Of intervals that ended by then all is reported.
     """
     over = [
-        (member, session)
+        (unit, member, session)
         for member, session in sessions_of(draft, unit)
         if session.expires_at_ms <= through_ms + 1
     ]
-    return [_give_back(draft, unit, member, session) for member, session in over]
+    return give_back(draft, over, "expired")
 
 
-def _give_back(draft: Draft, address: Address, member: Address, session: Session) -> Event:
-    unit = unit_at(draft, address)
-    assert unit is not None, f"a session at {address.hex()}, which is no unit"
-    event = end_session(draft, address, member, session, "expired")
-    put_unit(draft, address, with_free(unit, session.energy_wh))
-    return event
+def give_back(
+    draft: Draft, ending: Sequence[tuple[Address, Address, Session]], why: str
+) -> list[Event]:
+    """End sessions, given with unit and member: tokens are free again, and so is the energy."""
+    events, free_wh = [], dict[Address, int]()
+    numbers: dict[tuple[Address, Address], dict[int, None]] = {}
+    for unit, member, session in ending:
+        events.append(_ended(draft, unit, member, session, why))
+        free_wh[unit] = free_wh.get(unit, 0) + session.energy_wh
+        numbers.setdefault((unit, member), {})[session.number] = None
+    for (unit, member), gone in numbers.items():
+        put_held(draft, unit, member, gone)
+    for address, energy_wh in free_wh.items():
+        stored = unit_at(draft, address)
+        assert stored is not None, f"sessions at {address.hex()}, which is no unit"
+        put_unit(draft, address, with_free(stored, energy_wh))
+    return events
+
+
+def _ended(draft: Draft, unit: Address, member: Address, session: Session, why: str) -> Event:
+    """Give the tokens of a session back. Its row is the caller's to write."""
+    if session.amount_uent:
+        unlock(draft, Token.ENT, member, session.amount_uent)
+    return Event(
+        "energy.session_ended",
+        (
+            ("unit", unit),
+            ("member", member),
+            ("returned_uent", session.amount_uent),
+            ("energy_wh", session.energy_wh),
+            ("why", why),
+        ),
+    )
 
 
 def lose(
@@ -155,16 +171,20 @@ def lose(
     left_wh = lost_wh - from_free_wh
     events: list[Event] = []
     own_sessions = sessions_at(draft, unit_address, first) if first and left_wh else ()
+    own_parts = []
     for own in own_sessions:
-        assert first is not None, "sessions of nobody"
-        own_wh = min(own.energy_wh, left_wh)
-        events += _shrink(draft, unit_address, first, own, own_wh)
-        left_wh -= own_wh
+        own_parts.append((own, min(own.energy_wh, left_wh)))
+        left_wh -= own_parts[-1][1]
+    if first is not None:
+        events += _shrink(draft, unit_address, first, own_parts)
     if left_wh:
         held = list(sessions_of(draft, unit_address))
-        parts = split(left_wh, [session.energy_wh for _, session in held])
-        for (member, session), part_wh in zip(held, parts, strict=True):
-            events += _shrink(draft, unit_address, member, session, part_wh)
+        shares = split(left_wh, [session.energy_wh for _, session in held])
+        parts: dict[Address, list[tuple[Session, int]]] = {}
+        for (member, session), part_wh in zip(held, shares, strict=True):
+            parts.setdefault(member, []).append((session, part_wh))
+        for member, of_member in parts.items():
+            events += _shrink(draft, unit_address, member, of_member)
     change_energy(draft, -lost_wh)
     after = msgspec.structs.replace(
         unit, stored_wh=unit.stored_wh - lost_wh, free_wh=unit.free_wh - from_free_wh
@@ -173,13 +193,27 @@ def lose(
 
 
 def _shrink(
-    draft: Draft, unit: Address, member: Address, session: Session, lost_wh: int
+    draft: Draft, unit: Address, member: Address, parts: Sequence[tuple[Session, int]]
 ) -> list[Event]:
-    if not lost_wh:
-        return []
+    """Take energy off sessions of one member, each with how much of it is lost."""
+    changed: dict[int, Session | None] = {}
+    events = []
+    for session, lost_wh in parts:
+        if lost_wh:
+            changed[session.number], event = _shrunk(draft, unit, member, session, lost_wh)
+            events.append(event)
+    if changed:
+        put_held(draft, unit, member, changed)
+    return events
+
+
+def _shrunk(
+    draft: Draft, unit: Address, member: Address, session: Session, lost_wh: int
+) -> tuple[Session | None, Event]:
+    """Return what is left of a session, `None` for nothing; its tokens are released."""
     if lost_wh == session.energy_wh:
         whole = msgspec.structs.replace(session, energy_wh=0)
-        return [end_session(draft, unit, member, whole, "lost")]
+        return None, _ended(draft, unit, member, whole, "lost")
     released_uent = session.amount_uent * lost_wh // session.energy_wh
     if released_uent:
         unlock(draft, Token.ENT, member, released_uent)
@@ -188,11 +222,10 @@ def _shrink(
         energy_wh=session.energy_wh - lost_wh,
         amount_uent=session.amount_uent - released_uent,
     )
-    put_session(draft, unit, member, smaller)
     fields = (
         ("unit", unit),
         ("member", member),
         ("returned_uent", released_uent),
         ("lost_wh", lost_wh),
     )
-    return [Event("energy.session_shrunk", fields)]
+    return smaller, Event("energy.session_shrunk", fields)
