@@ -14,7 +14,7 @@ import structlog
 from edge.ground.clock import Clock
 from edge.mesh.slot_sums import SumsAnswer, SumsBody, SumsQuery
 from edge.node.serving import Outlet
-from edge.settlement.sealed_sums import SumsPart, open_part
+from edge.settlement.sealed_sums import MAX_PARTS, PAD_SIZE, PART_SIZE, SumsPart, open_part
 from energy.settlement.sums import SlotSums
 from tangle.address import Address, address_of, encode_address
 from tangle.effects import Instant, PeerId
@@ -35,6 +35,9 @@ next one."""
 MAX_KEPT_BYTES: Final = 32 * 2**20
 """Of what one home edge told: with more, it is asked no further until that is counted."""
 
+MAX_PERIOD_BYTES: Final = MAX_PARTS * (PART_SIZE + 2 * PAD_SIZE)
+"""Of the parts of one period, sealed: what any home edge makes of one is less."""
+
 _log: Final = structlog.get_logger(__name__)
 
 
@@ -48,10 +51,9 @@ class _Told:
     periods: list[tuple[int, SlotSums]] = field(default_factory=list)
     """When each ended; in order."""
 
-    parts: dict[int, SumsPart] = field(default_factory=dict)
-    """Of the next period, as far as they have come."""
+    parts: dict[int, tuple[SumsPart, int]] = field(default_factory=dict)
+    """Of the next period, as far as they have come, and their sizes."""
 
-    parts_bytes: int = 0
     size_bytes: int = 0
     """Of whole periods."""
 
@@ -60,6 +62,10 @@ class _Told:
 
     asked_since_ms: int | None = None
     """Wall time of the first query."""
+
+    @property
+    def parts_bytes(self) -> int:
+        return sum(size for _, size in self.parts.values())
 
     @property
     def is_full(self) -> bool:
@@ -156,25 +162,24 @@ class Asking:
         if part.after_ms == told.through_ms and not told.is_full:
             self.counts["heard"] += 1
             self._take(told, part, len(body.sealed))
+            if told.parts_bytes > MAX_PERIOD_BYTES:
+                told.parts.clear()
+                self._refuse(peer, f"more than {MAX_PERIOD_BYTES} bytes are of one period")
 
     def _take(self, told: _Told, part: SumsPart, size_bytes: int) -> None:
         if part.sums is None:
             told.through_ms = max(told.through_ms, part.through_ms)
             return
-        if any(_period_of(one) != _period_of(part) for one in told.parts.values()):
-            # the home edge was put back to an older state meanwhile
-            told.parts.clear()
-            told.parts_bytes = 0
-        if part.part not in told.parts:
-            told.parts_bytes += size_bytes
-        told.parts[part.part] = part
+        if any(_period_of(one) != _period_of(part) for one, _ in told.parts.values()):
+            told.parts.clear()  # the home edge was put back to an older state meanwhile
+        told.parts[part.part] = part, size_bytes
         if len(told.parts) < part.parts:
             return
-        ordered = [told.parts[at] for at in range(part.parts)]
+        ordered = [told.parts[at][0] for at in range(part.parts)]
         told.periods.append((part.end_ms, _joined(ordered)))
         told.size_bytes += told.parts_bytes
         told.parts.clear()
-        told.parts_bytes, told.through_ms, told.ask_at_ms = 0, part.through_ms, 0
+        told.through_ms, told.ask_at_ms = part.through_ms, 0
 
     def _refuse(self, peer: PeerId, why: str) -> None:
         self.counts["refused"] += 1

@@ -19,7 +19,8 @@ from tangle.address import Address, address_of, encode_address
 from tangle.effects import Instant, PeerId
 
 MAX_QUERIES: Final = 1_024
-"""That wait for their answer, one for each peer and unit: more are forgotten, and come again."""
+"""That wait for their answer, one for each peer and unit. With more, who asks most loses its
+newest: it comes again, and nobody else's place was taken."""
 
 MAX_FRAMES_WAITING: Final = 4
 """Frames in the outgoing queue: with more, answers wait, so that gossip does not."""
@@ -42,16 +43,17 @@ class Telling:
         self._clock = clock
         self._own = own
         self._budget = AnswerBudget()
-        self._queries: dict[tuple[PeerId, Address], SumsQuery] = {}
+        self._queries: dict[PeerId, dict[Address, SumsQuery]] = {}
+        """By peer and unit."""
 
     def hear(self, peer: PeerId, body: SumsBody, _now: Instant) -> None:
         """Note what a peer asks for; never waits."""
         if not isinstance(body, SumsQuery):
             return
-        key = (peer, Address(body.unit))
-        if key in self._queries or len(self._queries) < MAX_QUERIES:
-            self._queries[key] = body
-        else:
+        self._queries.setdefault(peer, {})[Address(body.unit)] = body
+        if sum(map(len, self._queries.values())) > MAX_QUERIES:
+            most = max(self._queries, key=lambda one: (len(self._queries[one]), one == peer))
+            self._queries[most].popitem()
             self.counts["unanswered"] += 1
 
     def step(self) -> None:
@@ -61,16 +63,20 @@ class Telling:
             StorageError: Nothing was answered that is not durable.
         """
         queries, self._queries = self._queries, {}
-        for (peer, unit), query in queries.items():
-            if self._outlet.waiting_out >= MAX_FRAMES_WAITING:
-                self._queries[peer, unit] = query  # at the next look
-                continue
-            settler = address_of(peer)
-            if self._is_named(unit, settler):
-                self._settled.forget_owed(unit, settler, query.counted_ms)
-                self._answer(peer, unit, query.after_ms)
-            else:
-                self._refuse(unit, settler)
+        for peer, of_peer in queries.items():
+            for unit, query in of_peer.items():
+                if self._outlet.waiting_out >= MAX_FRAMES_WAITING:
+                    self._queries.setdefault(peer, {})[unit] = query  # at the next look
+                else:
+                    self._tell(peer, unit, query)
+
+    def _tell(self, peer: PeerId, unit: Address, query: SumsQuery) -> None:
+        settler = address_of(peer)
+        if self._is_named(unit, settler):
+            self._settled.forget_owed(unit, settler, query.counted_ms)
+            self._answer(peer, unit, query.after_ms)
+        else:
+            self._refuse(unit, settler)
 
     def _is_named(self, unit: Address, settler: Address) -> bool:
         """Return whether a member here named a node for a unit, now or when sums were fixed."""

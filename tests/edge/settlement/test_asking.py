@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edge.ground.clock import Clock
@@ -188,3 +189,19 @@ def test_of_one_home_no_more_is_kept_than_a_bound(
     assert [one.after_ms for one in asker.queries] == [0, 0, END_MS]
     assert asker.told(far_ms)[0] == 2 * END_MS
     assert not asker.asking.has_told(UNIT_ADDRESS, HOME, far_ms)
+
+
+def test_parts_without_an_end_are_not_kept(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home edge tells of more and more, and never of the last part."""
+    monkeypatch.setattr(asking, "MAX_PERIOD_BYTES", 3 * len(seal_part(hour()[0], EDGE.public)))
+    first, second = hour()
+    endless = [msgspec.structs.replace(first, part=at, parts=100) for at in range(4)]
+
+    asker.hear(*endless[:3], *endless[:3])
+    refused = asker.asking.counts["refused"]
+    asker.hear(endless[3])
+    asker.hear(first, second)
+
+    assert refused == 0
+    assert asker.asking.counts["refused"] == 1
+    assert asker.told()[0] == END_MS
