@@ -82,13 +82,19 @@ class Admission:
                 self._checked_of[queued.issuer] = self._checked_of.get(queued.issuer, 0) + 1
 
     def end_check(self, batch: Iterable[Queued]) -> None:
-        """Note that the verdicts are there."""
+        """Note that the verdicts are there.
+
+        One id may be checked twice at a time, with two signatures: one of them ends before the
+        other.
+        """
         for queued in batch:
-            self._under_check.pop(queued.tx_id, None)
+            if self._under_check.get(queued.tx_id) is queued:
+                del self._under_check[queued.tx_id]
             if queued.issuer is not None:
-                self._checked_of[queued.issuer] -= 1
-        if not self._under_check:
-            self._checked_of.clear()  # nobody who once issued is remembered
+                left = self._checked_of[queued.issuer] - 1
+                self._checked_of[queued.issuer] = left
+                if not left:
+                    del self._checked_of[queued.issuer]  # nobody who once issued is remembered
 
     def forget_checks(self) -> None:
         """Note that no verdicts will come any more."""

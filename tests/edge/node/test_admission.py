@@ -229,3 +229,24 @@ def test_what_will_never_be_checked_may_be_offered_again() -> None:
     admission.offer(BOB, one)
 
     assert [queued.tx_id for queued in admission.turn()] == [one.tx_id]
+
+
+def test_one_transaction_may_be_checked_twice_at_a_time() -> None:
+    """Somebody sends it with a forged signature, and before that is judged the true one comes."""
+    admission = Admission(fresh_core())
+    true = MAKE.transaction(EDGE, 0, (G, H))
+    admission.offer(MALLORY, parse(forged(true.data)))
+    first = admission.turn()
+    admission.begin_check(first)
+    admission.offer(ALICE, true)
+    second = admission.turn()
+    admission.begin_check(second)
+
+    admission.end_check(first)
+    waiting = admission.get(true.tx_id)
+    admission.end_check(second)
+
+    assert waiting is not None
+    assert waiting.data == true.data
+    assert admission.checking_count == 0
+    assert admission.get(true.tx_id) is None

@@ -8,10 +8,11 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from typing_extensions import override
 
 from edge.journal.journal import Journal
 from edge.mesh.frames import Body, Transactions, split
-from edge.node.checking import THREADED_TURN_BYTES
+from edge.node.checking import FEW, THREADED_TURN_BYTES
 from edge.node.executor import Executor
 from edge.node.hearing import Hearing
 from tangle.effects import PeerId
@@ -108,6 +109,38 @@ def test_a_forger_in_the_flood_loses_standing_and_nobody_else_does(tmp_path: Pat
 
     assert executor.counts["misbehaved"] == len(forgeries)
     assert executor.standings.points(BOB, 0) < executor.standings.points(ALICE, 0)
+
+
+class InTurns(Said):
+    """Peers that say something, and more before that is judged."""
+
+    def __init__(self, turns: list[list[tuple[PeerId, Body]]]) -> None:
+        super().__init__([])
+        self._turns = turns
+
+    @override
+    async def receive(self, until_wall_ms: int | None) -> list[tuple[PeerId, Body]]:
+        self._frames = self._turns.pop(0) if self._turns else []
+        return await super().receive(until_wall_ms)
+
+
+def test_forgeries_of_what_is_on_its_way_stop_no_node(tmp_path: Path) -> None:
+    """Whoever overhears transactions sends them with signatures of his own, and is first."""
+    made = flood(2 * FEW)
+    forgeries = split(forged(one.data) for one in made)
+    source = InTurns(
+        [[(BOB, body) for body in forgeries], [(ALICE, body) for body in split(map(_data, made))]]
+    )
+
+    executor, _ = heard(tmp_path, source, len(made), 2)
+
+    assert executor.counts["misbehaved"] > 0
+    assert executor.standings.points(BOB, 0) < executor.standings.points(ALICE, 0)
+    assert executor.admission.checking_count == 0
+
+
+def _data(one: Verified) -> bytes:
+    return one.data
 
 
 def acknowledged_until_killed(folder: Path, lines: int) -> list[TransactionId]:
