@@ -371,7 +371,7 @@ class NodeApi:
         """Return a page of what this node has of a stretch of time."""
         core, home = self._node.core, self._home
         request = asked_span(core, data, home)
-        return await self._node.read(lambda journal: answer_span(core, journal, home, request))
+        return await answer_span(core, self._node.read, home, request)
 
     async def devices(self) -> tuple[DeviceView, ...]:
         """Return all meters the ledger or the journal knows, ascending by address."""

@@ -7,7 +7,7 @@ from typing import assert_never
 from api.node.opened_readings import sequences_after
 from api.node.proving import transaction_proof
 from api.node.reading_answers import applied_batch
-from api.node.stating import Settlements, statement_of
+from api.node.stating import Read, Settlements, statement_of
 from api.settings.records import NodeConfig
 from devices.reading import decode_reading
 from devices.reading_page import (
@@ -79,18 +79,20 @@ def _allowed(core: NodeCore, signed: SignedSpan, home: Home) -> frozenset[Addres
     return frozenset({whose, Address(known.owner)} - {NO_ADDRESS})
 
 
-def answer_span(core: NodeCore, journal: Journal, home: Home, request: SpanRequest) -> bytes:
+async def answer_span(core: NodeCore, read: Read, home: Home, request: SpanRequest) -> bytes:
     """Return the page that was asked for, as canonical bytes. Raises `NotProvableError`."""
+    key = home.sealing_key
     match request.subject:
         case "readings":
-            return encode_page(readings_page(core, journal, home.sealing_key, request))
+            page = await read(lambda journal: readings_page(core, journal, key, request))
+            return encode_page(page)
         case "reports":
-            return encode_reports(reports_page(core, journal, request))
+            return encode_reports(await read(lambda journal: reports_page(core, journal, request)))
         case "settled":
             if home.settlements is None:
                 raise NotProvableError("this node settles nothing")
             rows = core.ledger.rows
-            return encode_statement(statement_of(rows, journal, home.settlements, request))
+            return encode_statement(await statement_of(rows, read, home.settlements, request))
         case _:
             assert_never(request.subject)
 

@@ -19,6 +19,7 @@ from devices.span_request import SpanRequest, Subject, sign_span
 from energy.bills.reported import ShownReport, decode_reports, verify_reports
 from energy.bills.statements import MAX_STATED_MS, decode_statement
 from energy.settlement.slots import SLOT_MS
+from energy.units import DAY_MS
 from tangle.address import Address
 from tangle.errors import InvalidProofError, InvalidRequestError, NotProvableError
 from tangle.keys import SigningKey
@@ -285,6 +286,26 @@ def test_a_member_and_an_issuer_are_told_the_same(home: BilledHome) -> None:
     assert [(one.unit, one.through_ms, one.own) for one in stated.units] == [
         (UNIT_ADDRESS, AFTER_MS, ())
     ]
+
+
+def test_a_node_goes_on_while_it_looks_through_a_year(home: BilledHome) -> None:
+    """Its loop turns after each day of what it opens: else the whole node would wait for a bill."""
+    whom = whose(home.customer)
+    index = home.core.confirmed_index
+    span = AFTER_MS - 300 * DAY_MS, AFTER_MS
+    request = SpanRequest(home.core.rules.network, "settled", whom, *span, index)
+    signed = sign_span(request, home.customer)
+
+    async def turns() -> int:
+        asked = asyncio.create_task(home.api(ISSUER).show_span(signed))
+        count = 0
+        while not asked.done():
+            await asyncio.sleep(0)
+            count += 1
+        assert [one.import_wh for one in decode_statement(await asked).days][-2:] == [3_300] * 2
+        return count
+
+    assert asyncio.run(turns()) > 300
 
 
 def test_an_owner_is_told_of_its_unit(home: BilledHome) -> None:
