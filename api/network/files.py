@@ -123,7 +123,7 @@ def configuration_files(
                 "leader_key": keys.coordinator.public.hex(),
             }
         if keys.people is not None and not is_coordinator:
-            sections["settlement"] = _settlement(plan, keys.people, at - 1)
+            sections["settlement"] = _settlement(plan, keys.people, keys.operator, at - 1)
         if enrolments.get(place.name):
             sections["devices"] = enrolments[place.name]
         files[file] = toml_text(sections, f"Node {place.name}. {_HEAD}")
@@ -134,13 +134,14 @@ def configuration_files(
     return files
 
 
-def _settlement(plan: NetworkPlan, people: PeopleKeys, edge: int) -> Section:
+def _settlement(plan: NetworkPlan, people: PeopleKeys, operator: SigningKey, edge: int) -> Section:
     """Return what makes an edge node settle the homes there, and the first one the battery."""
     roofs = [name for at, name in enumerate(plan.homes) if at % len(plan.edges) == edge]
     section: Section = {
         "patience_minutes": patience_minutes(plan.time_scale),
         "shows_totals": True,
         "pv_meters": [_text(people.roofs[name]) for name in roofs if name in people.roofs],
+        "issuers": [_text(operator)],
     }
     if edge != SETTLING_EDGE:
         return section

@@ -246,10 +246,12 @@ class Settled(SettledRecords):
         found = self._between(prefix, after_ms, to_ms)
         return [(_time_in(name, prefix), _sums.read(one)) for name, one in found]
 
-    def owed_ends(self, unit: Address, settler: Address, after_ms: int) -> list[int]:
-        """Return when the periods ended, after a time, for which sums are owed; in order."""
+    def owed_ends(self, unit: Address, settler: Address, after_ms: int, most: int) -> list[int]:
+        """Return when the first periods ended, after a time, for which sums are owed; in order."""
         prefix = _owed(unit, settler)
-        return [_time_in(name, prefix) for name in self._names(prefix + _time(after_ms), prefix)]
+        query = "SELECT name FROM meta WHERE name > ? AND name < ? ORDER BY name LIMIT ?"
+        names = self._storage.rows(query, (prefix + _time(after_ms), f"{prefix}~", most))
+        return [_time_in(name, prefix) for (name,) in names]
 
     def was_named(self, unit: Address, settler: Address) -> bool:
         """Return whether sums for a unit were ever fixed for a settling edge."""
@@ -257,22 +259,21 @@ class Settled(SettledRecords):
 
     def debts(self) -> dict[tuple[Address, Address], int]:
         """Return how many periods are owed, by unit and its settling edge."""
+        query = (
+            "SELECT rtrim(substr(name, 1, length(name) - ?), '/'), count(*) FROM meta"
+            " WHERE name > ? AND name < ? GROUP BY 1"
+        )
         found: dict[tuple[Address, Address], int] = {}
-        for name in self._names(_OWED, _OWED):
-            unit, settler, _ = name.removeprefix(_OWED).split("/")
-            key = (Address(bytes.fromhex(unit)), Address(bytes.fromhex(settler)))
-            found[key] = found.get(key, 0) + 1
+        for name, count in self._storage.rows(query, (_TIME_DIGITS, _OWED, f"{_OWED}~")):
+            unit, settler = name.removeprefix(_OWED).split("/")
+            found[Address(bytes.fromhex(unit)), Address(bytes.fromhex(settler))] = count
         return found
 
     def forget_owed(self, unit: Address, settler: Address, through_ms: int) -> None:
         """Delete what is owed for periods that end by a time: it is counted, or nobody wants it."""
-        if any(end_ms <= through_ms for end_ms in self.owed_ends(unit, settler, 0)[:1]):
+        if any(end_ms <= through_ms for end_ms in self.owed_ends(unit, settler, 0, 1)):
             with self._storage.transaction() as connection:
                 _forget(connection, _owed(unit, settler), through_ms)
-
-    def _names(self, after: str, prefix: str) -> list[str]:
-        query = "SELECT name FROM meta WHERE name > ? AND name < ? ORDER BY name"
-        return [name for (name,) in self._storage.rows(query, (after, f"{prefix}~"))]
 
     def _put(self, connection: sqlite3.Connection, notes: Sequence[tuple[str, bytes]]) -> None:
         for name, content in notes:

@@ -61,7 +61,9 @@ class _Told:
     """Wall time."""
 
     asked_since_ms: int | None = None
-    """Wall time of the first query."""
+    """Wall time of the first query; once it is answered, of that answer."""
+
+    has_answered: bool = False
 
     @property
     def parts_bytes(self) -> int:
@@ -139,8 +141,12 @@ class Asking:
         return min(told.through_ms, end_ms), found
 
     def forget(self, unit: Address) -> None:
-        """Start anew with a unit: what was told is counted, or will be told again."""
-        for key in [key for key in self._told if key[0] == unit]:
+        """Start anew with a unit: what was told is counted, or will be told again.
+
+        Who has been silent all the while stays asked: or each of many periods would wait for it.
+        """
+        heard = [key for key, one in self._told.items() if key[0] == unit and one.has_answered]
+        for key in heard:
             del self._told[key]
 
     def hear(self, peer: PeerId, body: SumsBody, _now: Instant) -> None:
@@ -161,6 +167,8 @@ class Asking:
         # else it was said before, to an earlier query, or nobody asked for more
         if part.after_ms == told.through_ms and not told.is_full:
             self.counts["heard"] += 1
+            if not told.has_answered:
+                told.has_answered, told.asked_since_ms = True, self._clock.wall_ms()
             self._take(told, part, len(body.sealed))
             if told.parts_bytes > MAX_PERIOD_BYTES:
                 told.parts.clear()

@@ -4,7 +4,7 @@ One commit says up to which registers energy is counted, what each member's days
 the settling edges of their units are owed: nobody hears of sums that a kill could take back.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 import structlog
@@ -45,6 +45,9 @@ STRIDE: Final = 256
 ARRIVAL_MS: Final = 60_000
 """Wall time after a start until a period is netted without readings, however long it is over: the
 meters have not been able to hand over what they kept while the node was down."""
+
+PAGE: Final = 64
+"""Readings opened at once: of those after the period only the first counts."""
 
 OpenReadings = Callable[[Address, int, int], Iterable[tuple[int, SaltedReading]]]
 """Returns journalled readings of a device, from one sequence to another, with their sequences."""
@@ -118,7 +121,7 @@ class Homes:
         return True
 
     def _close(self, period: Period, state: HomeState, joined_by_ms: int) -> None:
-        read = self._read(state)
+        read = self._read(state, period.end_ms)
         points = self._points({device: series for device, (series, _) in read.items()})
         units = {
             one.unit: points.get(one.meter, (Series(one.meter, ()),))
@@ -181,15 +184,23 @@ class Homes:
             for _, registers in self._registers(device, spans[-1:], spans[-1][1])
         )
 
-    def _read(self, state: HomeState) -> dict[Address, tuple[Series, dict[int, int]]]:
-        """Return what the meters here said since they were counted; and when, by sequence."""
+    def _read(self, state: HomeState, end_ms: int) -> dict[Address, tuple[Series, dict[int, int]]]:
+        """Return what the meters here said since they were counted; and when, by sequence.
+
+        The first reading that reaches the end of the period is the last one: with what is after
+        it, each of many periods would read all that came since.
+        """
         begin = {Address(one.device): one.from_sequence for one in state.devices}
         found = {}
         for device, spans in self._journal.meters().items():
             needed = begin.get(device)
             if needed is None:
                 needed = self._first_needed(device, spans, state.through_ms)
-            registers = dict(self._registers(device, spans, needed))
+            registers = {}
+            for sequence, one in self._registers(device, spans, needed):
+                registers[sequence] = one
+                if one.at_ms >= end_ms:
+                    break
             series = series_of(device, registers.values())
             found[device] = series, {number: one.at_ms for number, one in registers.items()}
         return found
@@ -205,9 +216,14 @@ class Homes:
 
     def _registers(
         self, device: Address, spans: Spans, begin: int
-    ) -> Iterable[tuple[int, Registers]]:
-        for first, last in spans:
-            for sequence, opened in self._opened(device, max(first, begin), last):
+    ) -> Iterator[tuple[int, Registers]]:
+        pages = (
+            (at, min(at + PAGE - 1, last))
+            for first, last in spans
+            for at in range(max(first, begin), last + 1, PAGE)
+        )
+        for first, last in pages:
+            for sequence, opened in self._opened(device, first, last):
                 reading = decode_reading(opened.signed).reading
                 yield (
                     sequence,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +23,10 @@ from tangle.address import Address, address_of, encode_address
 from tangle.effects import Instant, PeerId
 
 LOOK_S: Final = 0.5
-"""How often is looked whether a period is over, an answer is due, or a report applied."""
+"""How often is looked whether a period is over, or a report applied, while nothing is heard."""
+
+BREATH_S: Final = 0.01
+"""Between two looks at least, and at least as long as one took: the loop has other things to do."""
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -99,26 +103,44 @@ class Settling:
         self._homes = Homes(core, journal, settled, opened, settings, own)
         others = Others(own, homed, self._asking, gossip)
         self._units = Units(core, settled, self._reporting, settings, others)
+        self._heard = asyncio.Event()
+        """Something that the next look does not wait for."""
+
         self._warned: frozenset[tuple[Address, Address]] = frozenset()
         executor.listen_sums(self._hear)
 
     async def run(self) -> None:
-        """Settle until cancelled."""
-        while True:
-            await self.step()
-            await asyncio.sleep(LOOK_S)
+        """Settle until cancelled.
 
-    async def step(self) -> None:
-        """Do what is due now.
+        After a settled period the next look comes at once, and so it does when a node asks or
+        answers: after a night off thousands of periods are over, of which nothing is waited for.
+        """
+        while True:
+            began_ms = self._clock.wall_ms()
+            self._heard.clear()
+            has_settled = await self.step()
+            took_s = (self._clock.wall_ms() - began_ms) / 1_000
+            await asyncio.sleep(min(LOOK_S, max(BREATH_S, took_s)))
+            if not has_settled:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._heard.wait(), LOOK_S)
+
+    async def step(self) -> bool:
+        """Do what is due now: at most one period of the homes here, and one of each unit.
+
+        Returns:
+            Whether a period was settled: the next one may be over too.
 
         Raises:
             StorageError: Nothing of what was not durable is issued, or told.
         """
         now = self._clock.instant()
-        if self._homes.step(now):
+        has_netted = self._homes.step(now)
+        if has_netted:
             self._warn()
         self._telling.step()
-        await self._units.step(now.ledger_ms)
+        has_shared = await self._units.step(now.ledger_ms)
+        return has_netted or has_shared
 
     def stand(self) -> SettlingStand:
         """Return where settling stands. Raises as `Journal` does."""
@@ -161,3 +183,4 @@ class Settling:
     def _hear(self, peer: PeerId, body: SumsBody, now: Instant) -> None:
         self._telling.hear(peer, body, now)
         self._asking.hear(peer, body, now)
+        self._heard.set()

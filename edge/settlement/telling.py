@@ -108,7 +108,7 @@ class Telling:
         """Yield the parts of the first period owed after a time; of none if there is none."""
         state = self._settled.home()
         through_ms = 0 if state is None else state.through_ms
-        ends = self._settled.owed_ends(unit, settler, after_ms)
+        ends = self._settled.owed_ends(unit, settler, after_ms, 2)
         if not ends:
             yield SumsPart(self._own, settler, unit, after_ms, through_ms, 0, 0, 1, None)
             return

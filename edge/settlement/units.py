@@ -78,15 +78,19 @@ class Units:
         self._own = others.own
         self._homed, self._asking, self._gossip = others.homed, others.asking, others.gossip
 
-    async def step(self, now_ms: int) -> None:
+    async def step(self, now_ms: int) -> bool:
         """Issue what waits; of a unit for which nothing does, settle a period that is over.
 
         Args:
             now_ms: Ledger time.
 
+        Returns:
+            Whether a period of some unit was settled.
+
         Raises:
             StorageError: Nothing of what was not durable is issued.
         """
+        has_settled = False
         for one in self._settings.units:
             state = self._settled.unit(one.unit)
             if state is None:
@@ -95,8 +99,9 @@ class Units:
             waiting = self._reporting.waits(one.unit, state.waiting)
             if waiting:
                 await self._reporting.issue_due(one.unit, waiting)
-            else:
-                self._close(state, now_ms)
+            elif self._close(state, now_ms):
+                has_settled = True
+        return has_settled
 
     def _begin(self, unit: Address) -> None:
         """Begin with a unit where the meters here stand: what is owed before is not known."""
@@ -104,17 +109,17 @@ class Units:
         if home is not None:
             self._settled.put_unit(UnitState(unit, home.through_ms, 0), self._own)
 
-    def _close(self, state: UnitState, now_ms: int) -> None:
-        """Settle the next period of a unit, if it is over and its sums are here."""
+    def _close(self, state: UnitState, now_ms: int) -> bool:
+        """Settle the next period of a unit, if it is over and its sums are here; say if it was."""
         rules, zone = parameters(self._core.ledger.rows), self._settings.zone
         period = period_at(state.through_ms, rules.settlement_period_ms, zone)
         # a report may not end after the milestone that references it
         if min(now_ms, self._core.confirmed_at_ms) < period.end_ms:
-            return
+            return False
         unit = Address(state.unit)
         if unit_at(self._core.ledger.rows, unit) is None:
             self._pass_over(state, period)
-            return
+            return True
         named = self._homed.named(unit, self._own)
         counted = {
             Address(one.home): one.through_ms
@@ -126,14 +131,15 @@ class Units:
         self._asking.ask(unit, counted, self._peers(), period.end_ms)
         here = self._settled.home()
         if here is None or here.through_ms < period.end_ms:
-            return
+            return False
         late = [one for one in counted if not self._asking.has_told(unit, one, period.end_ms)]
         if late and now_ms < period.end_ms + self._settings.sums_patience_ms:
-            return
+            return False
         if any(self._asking.may_tell(unit, one) for one in late):
-            return
+            return False
         missing = tuple(MissingHome(one, named.get(one, ())) for one in late)
         self._share(period, state, self._gathered(period, state, [*counted], named), missing)
+        return True
 
     def _pass_over(self, state: UnitState, period: Period) -> None:
         """Leave a period out: the unit is removed, and the grid has supplied its members."""

@@ -85,6 +85,7 @@ def test_every_meter_is_enrolled_and_settled_at_its_home_edge(demonstration: Lay
         for process in (*network.homes, BATTERY)
         for one in demonstration.meters(process, network)
     ]
+    operator = address_of(read_public_key(demonstration.operator_key_file))
     assert len(meters) == 6 + 5 + 1  # the fifth home has no roof
 
     for meter in meters:
@@ -97,6 +98,7 @@ def test_every_meter_is_enrolled_and_settled_at_its_home_edge(demonstration: Lay
         public = read_public_key(meter.key)
         assert any(one.key == public for one in home.devices)
         assert home.settlement.shows_totals
+        assert home.settlement.issuers == (operator,)
         is_roof = isinstance(config.source, SyntheticSource) and config.source.measures == "roof"
         assert (address_of(public) in home.settlement.pv_meters) == is_roof
     units = [one for edge in edges.values() for one in edge.settlement.units]

@@ -9,7 +9,7 @@ from edge.ground.clock import Clock
 from edge.journal.journal import Journal
 from edge.mesh.slot_sums import SumsAnswer, SumsQuery
 from edge.settlement import asking
-from edge.settlement.asking import ASK_AGAIN_MS, Asking
+from edge.settlement.asking import ANSWER_MS, ASK_AGAIN_MS, Asking
 from edge.settlement.sealed_sums import SumsPart, seal_part
 from energy.settlement.registers import SlotEnergy
 from energy.settlement.slots import SLOT_MS
@@ -139,11 +139,28 @@ def test_a_period_after_the_one_that_is_over_waits(asker: Asker) -> None:
 
 
 def test_an_answer_that_nobody_asked_for_is_not_kept(asker: Asker) -> None:
+    asker.hear(*hour())
     asker.asking.forget(UNIT_ADDRESS)
 
-    asker.hear(*hour())
+    asker.hear(*hour(1))
 
-    assert asker.told() == (0, [])
+    assert asker.told(2 * END_MS) == (0, [])
+
+
+def test_who_stays_silent_is_waited_for_once_and_not_in_each_period(asker: Asker) -> None:
+    may_tell = [asker.asking.may_tell(UNIT_ADDRESS, HOME)]
+    asker.now_ms += ANSWER_MS
+    may_tell.append(asker.asking.may_tell(UNIT_ADDRESS, HOME))
+
+    asker.asking.forget(UNIT_ADDRESS)  # settled without it
+    asker.ask(2 * END_MS)
+    may_tell.append(asker.asking.may_tell(UNIT_ADDRESS, HOME))
+    asker.hear(*hour())  # it is back: what it has to say next is waited for
+    may_tell.append(asker.asking.may_tell(UNIT_ADDRESS, HOME))
+
+    assert may_tell == [True, False, False, True]
+    assert len(asker.told(2 * END_MS)[1]) == 1
+    assert len(asker.queries) == 2
 
 
 @pytest.mark.parametrize("change", ["home", "settler", "unit"])
