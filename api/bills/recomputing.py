@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -228,11 +229,16 @@ def _more_notes(
     if units:
         notes.append("not computed anew: what the unit itself exchanged, as its settling node says")
     notes += [
-        f"readings of {encode_address(Address(one.meter))} after {one.counted_ms} ms came late and"
-        f" were counted after {one.end_ms} ms"
+        f"readings of {encode_address(Address(one.meter))} after {_moment(one.counted_ms)} came"
+        f" late and were counted after {_moment(one.end_ms)}"
         for said in stated
         for one in said.late
     ]
     if not stated:
         notes.append("no node states how meters are joined: all were taken as one home")
     return notes
+
+
+def _moment(timestamp_ms: int) -> str:
+    """Return ledger time as people write it, in whole seconds of UTC."""
+    return datetime.fromtimestamp(timestamp_ms // 1_000, UTC).isoformat()

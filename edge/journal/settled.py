@@ -60,6 +60,8 @@ class HomeState(msgspec.Struct, frozen=True, array_like=True):
     """Ledger time up to which all is netted: what comes later counts later."""
 
     devices: tuple[DeviceProgress, ...] = ()
+    began_ms: Counter = 0
+    """Ledger time at which settling began here: what was metered before concerns nobody."""
 
 
 class HomeProgress(msgspec.Struct, frozen=True, array_like=True):

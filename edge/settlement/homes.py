@@ -29,7 +29,7 @@ from energy.settlement.local_days import days_in, period_at, period_start_ms, un
 from energy.settlement.netting import Netted, member_days, net
 from energy.settlement.records import Home
 from energy.settlement.regimes import Grid, Regime, Storage, regime_of
-from energy.settlement.registers import Registers, Series, series_of
+from energy.settlement.registers import Registers, Series, registers_at, series_of
 from energy.settlement.slots import Period
 from energy.settlement.sums import MemberSlots, SlotSums, member_slots
 from tangle.accounts import NO_ADDRESS, identity
@@ -102,7 +102,7 @@ class Homes:
         zone = self._settings.zone
         if state is None:
             start_ms = period_start_ms(now.ledger_ms, rules.settlement_period_ms, zone)
-            self._settled.put_home(HomeState(start_ms))
+            self._settled.put_home(HomeState(start_ms, began_ms=start_ms))
             return False
         whole = period_at(state.through_ms, rules.settlement_period_ms, zone)
         period = until_midnight(whole, zone)  # so that what is told at once is bounded
@@ -127,10 +127,11 @@ class Homes:
             one.unit: points.get(one.meter, (Series(one.meter, ()),))
             for one in self._settings.units
         }
-        counted = {Address(one.device): one.counted for one in state.devices}
+        known = {Address(one.device): one.counted for one in state.devices}
+        counted = _first_heard(period, state, (series for series, _ in read.values())) | known
         netted = net(period, self._homes(points, joined_by_ms), units, counted)
         sequences = {device: found for device, (_, found) in read.items()}
-        after = HomeState(period.end_ms, _progress(netted, sequences))
+        after = HomeState(period.end_ms, _progress(netted, sequences), state.began_ms)
         days = member_days(netted.homes, period, days_in(period, self._settings.zone))
         owed = self._owed(period, netted)
         pass_point("netting.before")
@@ -195,7 +196,7 @@ class Homes:
         for device, spans in self._journal.meters().items():
             needed = begin.get(device)
             if needed is None:
-                needed = self._first_needed(device, spans, state.through_ms)
+                needed = self._first_needed(device, spans, state.began_ms)
             registers = {}
             for sequence, one in self._registers(device, spans, needed):
                 registers[sequence] = one
@@ -269,6 +270,21 @@ class Homes:
             Home(owner, regime, tuple(found), tuple(production.pop(owner, ())))
             for (owner, regime), found in by_home.items()
         ]
+
+
+def _first_heard(
+    period: Period, state: HomeState, read: Iterable[Series]
+) -> dict[Address, Registers]:
+    """Return from where meters are counted whose first readings came after their period was over.
+
+    All that they metered since settling began here, or since they began, is late, and not lost.
+    """
+    began = {
+        one.device: registers_at(one, state.began_ms, period.slot_ms)
+        for one in read
+        if one.readings
+    }
+    return {device: one for device, one in began.items() if one.at_ms < period.start_ms}
 
 
 def _late(netted: Netted, end_ms: int) -> tuple[LateMeter, ...]:

@@ -72,6 +72,15 @@ def series_of(device: Address, arrived: Iterable[Registers]) -> Series:
     return Series(device, readings)
 
 
+def registers_at(series: Series, at_ms: int, slot_ms: int) -> Registers:
+    """Return the registers of a device that has readings, at a time or at the reading nearest it.
+
+    Interpolated between two readings; before the first and after the last one, that one.
+    """
+    times = [one.at_ms for one in series.readings]
+    return _at(series.readings, times, at_ms, slot_ms)
+
+
 def slot_energies(
     point: Sequence[Series], counted: Counted, period: Period
 ) -> tuple[list[SlotEnergy], dict[Address, Registers]]:

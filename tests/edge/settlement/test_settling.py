@@ -140,6 +140,30 @@ def test_a_period_waits_for_missing_readings_and_then_goes_on_without(
     assert (bert.import_wh, bert.substitute_slots) == (900, 4)
 
 
+def test_a_meter_that_is_first_heard_after_its_period_was_settled_loses_nothing(
+    home: SettlingHome,
+) -> None:
+    home.found()
+    home.hour(0, anna=(0, 0), unit=(0, 0))
+    for number in (1, 2):
+        home.hour(number, anna=(0, 0), unit=(0, 0))
+        home.settle()
+    before = home.periods()
+    home.hour(0, bert=(200, 0))
+    home.hour(1, bert=(1_100, 0))
+    home.hour(2, bert=(1_600, 0))
+    home.hour(3, anna=(0, 0), bert=(2_000, 0), unit=(0, 0))
+
+    home.settle(hours=2)
+
+    used = [
+        sum(row.import_wh for row in one.members if row.member == whose(BERT))
+        for one in home.periods()
+    ]
+    assert len(before) == 2
+    assert used == [0, 0, 1_400, 400], "what it began with was metered before"
+
+
 def test_a_node_that_was_down_for_long_lets_its_meters_hand_over_what_they_kept(
     home: SettlingHome,
 ) -> None:
