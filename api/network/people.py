@@ -10,6 +10,7 @@ from typing import Final
 
 from api.settings.layout import BANKER, BATTERY, OWNER, Layout, NetworkFile
 from api.settings.toml_text import Section
+from devices.sources.battery import Rating
 from devices.sources.synthetic import home_of
 from edge.ground.key_file import read_public_key
 from energy.demo.charter import Charter
@@ -88,25 +89,38 @@ def charter_of(layout: Layout, network: NetworkFile) -> Charter:
     def whose(name: str) -> Address:
         return address_of(read_public_key(layout.person_key_file(name)))
 
-    period_ms = settlement_period_ms(network.time_scale)
     (battery,) = layout.meters(BATTERY, network)
+    unit = address_of(read_public_key(battery.key))
+    return charter(unit, whose(OWNER), whose(BANKER), len(network.homes), network.time_scale)
+
+
+def charter(unit: Address, owner: Address, banker: Address, homes: int, time_scale: int) -> Charter:
+    """Return what the voters of so many homes want, where the clock runs at that pace."""
+    period_ms, rating = settlement_period_ms(time_scale), battery_rating(homes)
     return Charter(
-        unit=address_of(read_public_key(battery.key)),
-        owner=whose(OWNER),
-        banker=whose(BANKER),
-        capacity_wh=BATTERY_WH_PER_HOME * len(network.homes),
-        efficiency_ppm=BATTERY_EFFICIENCY_PPM,
-        parameters={"settlement_period": period_ms, "H": SESSION_PERIODS * period_ms},
+        unit,
+        owner,
+        banker,
+        rating.capacity_wh,
+        rating.efficiency_ppm,
+        {"settlement_period": period_ms, "H": SESSION_PERIODS * period_ms},
     )
+
+
+def battery_rating(homes: int) -> Rating:
+    """Return what stands on the plate of the battery that so many homes share."""
+    capacity_wh, power_w = BATTERY_WH_PER_HOME * homes, BATTERY_W_PER_HOME * homes
+    reserve_wh = capacity_wh // BATTERY_RESERVE_PARTS
+    return Rating(capacity_wh, power_w, power_w, BATTERY_EFFICIENCY_PPM, reserve_wh)
 
 
 def battery_source(homes: int, street: Section) -> Section:
     """Return the section `source` of the battery's meter; kind and homes as `street` says."""
-    capacity_wh = BATTERY_WH_PER_HOME * homes
+    rating = battery_rating(homes)
     return {
-        "capacity_wh": capacity_wh,
-        "power_w": BATTERY_W_PER_HOME * homes,
-        "efficiency_ppm": BATTERY_EFFICIENCY_PPM,
-        "reserve_wh": capacity_wh // BATTERY_RESERVE_PARTS,
+        "capacity_wh": rating.capacity_wh,
+        "power_w": rating.charge_w,
+        "efficiency_ppm": rating.efficiency_ppm,
+        "reserve_wh": rating.reserve_wh,
         **street,
     }

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from edge.journal.endings import noted_ended, stray_notes
 from edge.journal.entries import TakenReading
 from edge.journal.offline import Reader, reported
 from edge.journal.records import decode_outcome
@@ -226,6 +227,8 @@ class _Inspector:
         )
         if stray:
             self.found.add(f"{stray} transactions are marked with a milestone that is not here")
+        for name in stray_notes(self._reader):
+            self.found.add(f"note {name}: its milestone is not here")
 
     def _claimed(self, index: int, tx_id: bytes, data: bytes | None) -> Verified | None:
         """Return the milestone of a row, if its bytes are those of one."""
@@ -314,6 +317,9 @@ class _Inspector:
         for (tx_id, computed), (_, stored) in zip(diff.outcomes, marked, strict=True):
             if computed != stored:
                 self.found.add(f"transaction {tx_id.hex()}: stored {stored}, computed {computed}")
+        noted = noted_ended(self._reader, index)
+        if noted is not None and noted != diff.ended:
+            self.found.add(f"milestone {index}: noted as its end {noted}, computed {diff.ended}")
         if lines:
             return None
         ledger.commit(diff, milestone_id)

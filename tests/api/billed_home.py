@@ -7,7 +7,7 @@ are left out. Two local days are metered by quarter-hours.
 import asyncio
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from access.device import Claim, Register, claim_registration, register_operation
 from api.http.service import PeerView
@@ -17,12 +17,14 @@ from api.node.span_answers import Home
 from api.node.stating import Settlements
 from api.settings.records import Settlement, UnitSettlement
 from devices.reading import Reading, encode_reading, sign_reading
+from edge.ground.clock import Clock
 from edge.journal.journal import Journal
 from edge.journal.kept import forget_proofs
 from edge.journal.sealing import sealing_key
 from edge.meters.metering import Metering
 from edge.meters.proof_keeping import proof_keeper
 from edge.node.catch_up import Progress
+from edge.node.executor import Executor
 from energy.bills.contract import SetTariff, bill_operation
 from energy.bills.days import stretch
 from energy.bills.tariffs import Tariff
@@ -77,13 +79,22 @@ def unit_registers(slots: int) -> tuple[int, int]:
     return 60 * (30 * days + noon), 30 * (26 * days + evening)
 
 
-class Door:
-    """The runtime of the node, as its HTTP door sees it."""
+class Runs(Protocol):
+    """What of a node runs behind its door."""
 
-    def __init__(self, home: "BilledHome", folder: Path) -> None:
+    core: NodeCore
+    journal: Journal
+    executor: Executor
+    clock: Clock
+
+
+class Door:
+    """The runtime of a node, as its HTTP door sees it."""
+
+    def __init__(self, home: Runs, folder: Path, genesis: Genesis = GENESIS) -> None:
         self.home = home
         self.folder = folder
-        self.genesis: Genesis = GENESIS
+        self.genesis = genesis
 
     @property
     def core(self) -> NodeCore:

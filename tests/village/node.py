@@ -13,19 +13,26 @@ from zoneinfo import ZoneInfo
 
 from typing_extensions import override
 
-from access.device import Claim, Register, claim_registration, register_operation
+from access.device import Claim, Register, claim_registration
+from api.http.service import PeerView
+from api.node.node_service import NodeApi, NodeCard
+from api.node.span_answers import Home
+from api.node.stating import Settlements
+from api.settings.records import Settlement, UnitSettlement
 from coordinator.issuer import CHECKPOINT_LABEL, Checkpoints, Issue, Issuer
 from coordinator.lock import first_lock
 from edge.ground.clock import Clock
 from edge.journal.journal import Journal
+from edge.journal.sealing import sealing_key
 from edge.meters.metering import Metering
+from edge.meters.proof_keeping import proof_keeper
 from edge.node.executor import Executor
 from edge.node.issuance import Issuance
 from edge.node.load import LoadMeter
 from edge.settlement.settings import SettledUnit, SettlingSettings
 from edge.settlement.settling import Settling
 from energy.units import HOUR_MS
-from tangle.accounts import NO_ADDRESS, reading_ranges
+from tangle.accounts import reading_ranges
 from tangle.address import Address, address_of
 from tangle.effects import Confirmed, Effect
 from tangle.genesis import Genesis, genesis_hash, network_id
@@ -33,11 +40,12 @@ from tangle.keys import SigningKey
 from tangle.node import NodeCore
 from tangle.outcomes import Applied, Event, Ignored
 from tangle.transaction import Data, Operation, decode
-from tests.community import CONTRACTS, COORDINATOR, edge_key
+from tests.api.billed_home import Door
+from tests.community import CONTRACTS, COORDINATOR
 from tests.edge.meters.test_metering import FakeLink
 from tests.edge.node.test_executor import FakeGossip
+from tests.village.community import EDGE, UNIT
 
-EDGE: Final = edge_key(0)
 POLL_S: Final = 0.002
 
 
@@ -94,6 +102,7 @@ class VillageNode:
         )
         self._zone = zone
         self.settling: Settling | None = None
+        self._pv_meters: frozenset[Address] = frozenset()
         self._gossip = gossip
         self.seen: Counter[str] = Counter()
         self.refused: list[tuple[str, str]] = []
@@ -102,10 +111,11 @@ class VillageNode:
 
         self.executor.observe(self._observe)
 
-    def settle_from_now(self, unit: Address, pv_meters: frozenset[Address]) -> None:
+    def settle_from_now(self, pv_meters: frozenset[Address]) -> None:
         """Let settling begin, of the battery and all homes."""
+        self._pv_meters = pv_meters
         settings = SettlingSettings(
-            self._zone, HOUR_MS, (SettledUnit(unit, unit, self.edge),), pv_meters
+            self._zone, HOUR_MS, (SettledUnit(UNIT, UNIT, self.edge),), pv_meters
         )
         self.settling = Settling(
             self.executor,
@@ -115,6 +125,30 @@ class VillageNode:
             self.edge,
             self._gossip,
         )
+
+    def api(self, folder: Path, issuer: Address) -> NodeApi:
+        """Return the door of the node, that shows an issuer of bills what was settled."""
+        assert self.settling is not None, "begins after the founding"
+        settlement = Settlement(
+            self._zone.key,
+            pv_meters=tuple(self._pv_meters),
+            units=(UnitSettlement(UNIT, UNIT, folder / "edge.key"),),
+        )
+        peers: tuple[PeerView, ...] = ()
+        api = NodeApi(
+            Door(self, folder, self.genesis),
+            NodeCard(EDGE.public, "village", "edge", "1", None),
+            lambda: peers,
+            sealing_key(EDGE),
+        )
+        settlements = Settlements(self.journal.settled(EDGE), settlement)
+        api.serve_home(Home(sealing_key(EDGE), settlements, frozenset({issuer})))
+        return api
+
+    def keep_proofs(self) -> None:
+        """Look through the history for what must be kept of it, as a node does beside its work."""
+        while proof_keeper(self.core, self.journal).step(self.core.confirmed_index):
+            pass
 
     async def act(self, key: SigningKey, operations: Iterable[Operation]) -> None:
         """Let somebody issue operations; what becomes of them the next milestone says."""
@@ -128,10 +162,6 @@ class VillageNode:
         """Have the ledger know the meters: metering sponsors them by itself."""
         await until(lambda: len(self.journal.own_unreferenced(EDGE.public)) == count)
         await self.confirm()
-
-    async def register_member(self, key: SigningKey) -> None:
-        claim = Claim(genesis_hash(self.genesis), key.public, "member", NO_ADDRESS, NO_ADDRESS)
-        await self.act(EDGE, [register_operation(claim_registration(claim, key))])
 
     async def deliver(self, readings: list[tuple[Address, bytes]]) -> None:
         """Hand readings to the broker, and wait until the ledger has batches of them all."""
