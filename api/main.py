@@ -148,6 +148,12 @@ app.add_typer(proof_commands.app, name="proof")
 app.add_typer(reading_commands.app, name="reading")
 app.add_typer(mesh_commands.app, name="mesh")
 for _word, _text in (
+    ("limit", "Measure how many signatures the processors verify in a second."),
+    ("ingest", "Measure how fast one node verifies, attaches and journals, without a network."),
+    ("confirm", "Measure what a node does for one milestone over transfers."),
+    ("mesh", "Measure how fast one node takes in what another process sends over the mesh."),
+    ("memory", "Measure what a node needs for each transaction that is not referenced yet."),
+    ("growth", "Measure whether ingest becomes dearer as a pruned journal grows."),
     ("walk", "Measure the choice of two parents by the weighted walk."),
     ("weights", "Measure exact cumulative weights."),
     ("work", "Measure the work of a transaction."),
