@@ -340,3 +340,10 @@ def test_a_bug_is_logged_with_its_trace(
     with_server(app, act)
 
     assert "AssertionError: what is wrong" in caplog.text
+
+
+def test_an_accepted_connection_sends_each_part_of_an_answer_at_once() -> None:
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
