@@ -146,7 +146,7 @@ def _confined(network: Network, layout: Layout, small: Host, settings: Sequence[
         finish_arguments=(DELIVER_ONLY,),
     )
     confined = tuple(replace(one, command=small.command(one.command)) for one in broker)
-    return replace(network, stages=(confined, own, (driver,)))
+    return replace(network, stages=(confined, own, (driver,)), meters=frozenset({driver.name}))
 
 
 class Watcher(PlainReporter):
